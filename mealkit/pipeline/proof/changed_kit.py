@@ -1,20 +1,20 @@
-"""Runs a kit whose lock was changed, and leaves no name, image, root or container behind."""
+"""Runs a kit with changed locks, and leaves no name, image, root or container behind."""
 
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mealkit.assembly.lean import lean_image
 from mealkit.errors import MealkitError
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.image.building import build_changed, image_name
+from mealkit.pipeline.image.building import build_changed
 from mealkit.pipeline.kit.opened_kit import OpenedKit
-from mealkit.pipeline.machine.clients import clients, stop_kit
-from mealkit.pipeline.run.running import RunReport, RunRequest, engine_name, run_built
-from mealkit.progress import Progress
+from mealkit.pipeline.machine.clients import ContainerClient, clients, stop_kit
+from mealkit.pipeline.run.running import RunReport, RunRequest, run_built
+from mealkit.progress import SILENT
 from mealkit.recipe.lock import Lock
 from mealkit.stores.local import LocalStore
 
@@ -22,39 +22,64 @@ _STOP_SECONDS = 10
 _NAME_CHARACTERS = 80
 
 
-@contextmanager
-def running_changed(
-    kit: OpenedKit, lock: Lock, request: RunRequest, home: Home, progress: Progress
-) -> Iterator[RunReport]:
-    """Build and start a kit with another plain lock; stop and remove it at the end.
+@dataclass(frozen=True, slots=True)
+class ChangedKits:
+    """Builds and starts one kit with one lock after the other."""
 
-    The lock's name and version must not be those of a kit that somebody may use.
+    opened: OpenedKit
+    request: RunRequest
+    """How it is started; the name and the port are chosen here."""
+    client: ContainerClient
+    home: Home
+    images: list[Image]
+    """The images that the client has got."""
 
-    Raises:
-        MealkitError: it cannot be built, or does not start.
-    """
-    image = build_changed(kit, lock, home, progress)
-    name = f"{lock.about.name[:_NAME_CHARACTERS]}-{uuid.uuid4().hex[:8]}"
-    try:
-        yield run_built(replace(request, name=name, port=0), image, home, progress)
-    finally:
-        # It does not run if it has not started, but it may if it was not ready in time.
+    @contextmanager
+    def running(self, lock: Lock) -> Iterator[RunReport]:
+        """Build and start the kit with another plain lock; stop and remove it at the end.
+
+        The lock's name and version must not be those of an image that is used.
+
+        Raises:
+            MealkitError: it cannot be built, or does not start.
+        """
+        image = build_changed(self.opened, lock, self.home, SILENT)
+        self.images.append(image)
+        name = f"{lock.about.name[:_NAME_CHARACTERS]}-{uuid.uuid4().hex[:8]}"
+        request = replace(self.request, client=self.client.name, name=name, port=0)
+        try:
+            yield run_built(request, image, self.home, SILENT)
+        finally:
+            # A kit that did not become ready in time still runs.
+            with suppress(MealkitError):
+                stop_kit(name, timeout_seconds=_STOP_SECONDS, home=self.home)
+            self._forget(image)
+
+    def _forget(self, image: Image) -> None:
+        """Remove an image's root, and the image. A few kilobytes of blobs stay until ``prune``."""
         with suppress(MealkitError):
-            stop_kit(name, timeout_seconds=_STOP_SECONDS, home=home)
-        _forget(image, lock, request.client, home)
+            LocalStore(self.home.store).remove(str(image.digest))
+        for digest in (image.digest, lean_image(image).digest):
+            shutil.rmtree(self.home.roots / digest.hex, ignore_errors=True)
 
 
-def _forget(image: Image, lock: Lock, client: str | None, home: Home) -> None:
-    """Remove what was written for an image. Its few kilobytes of blobs stay until ``prune``."""
+@contextmanager
+def changed_kits(opened: OpenedKit, request: RunRequest, home: Home) -> Iterator[ChangedKits]:
+    """Return what starts the kit; at the end, remove its images from the container engine.
+
+    Not earlier: the engine would also delete the layers that all of them share.
+    """
     from mealkit.containers.docker import DockerClient
     from mealkit.containers.select import choose
 
-    with suppress(MealkitError):
-        LocalStore(home.store).remove(str(image.digest))
-    for digest in (image.digest, lean_image(image).digest):
-        shutil.rmtree(home.roots / digest.hex, ignore_errors=True)
-    with suppress(MealkitError):
-        used = choose(clients(home), client)
-        if isinstance(used, DockerClient):
-            with used.connected("remove the image of a changed kit") as sdk:
-                sdk.images.remove(engine_name(image_name(lock)))
+    client = choose(clients(home), request.client)
+    kits = ChangedKits(opened, request, client, home, [])
+    try:
+        yield kits
+    finally:
+        if isinstance(client, DockerClient) and kits.images:
+            from mealkit.stores.docker_load import remove
+
+            with suppress(MealkitError), client.connected("remove the changed kits") as sdk:
+                for image in (*kits.images, *map(lean_image, kits.images)):
+                    remove(image, sdk)

@@ -16,6 +16,7 @@ from mealkit import __version__
 from mealkit.acceptance.report import Report
 from mealkit.acceptance.salt_report import (
     MAX_SALT_REPORT_BYTES,
+    ChangedValue,
     Outcome,
     Refusal,
     SaltReport,
@@ -30,7 +31,7 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.locking import fresh_lock
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.opening_images import this_platform
-from mealkit.pipeline.proof.changed_kit import running_changed
+from mealkit.pipeline.proof.changed_kit import ChangedKits, changed_kits
 from mealkit.pipeline.proof.changed_packages import another_package
 from mealkit.pipeline.run.running import RunReport, RunRequest
 from mealkit.progress import Progress
@@ -65,6 +66,7 @@ class _Kit:
     plain: Lock
     request: SaltRequest
     tester: Tester
+    kits: ChangedKits
     home: Home
     progress: Progress
 
@@ -73,9 +75,7 @@ class _Kit:
         return changed_lock(self.opened.parts, self.whole, architecture, pinch)
 
     def tested(self, lock: Lock) -> Report:
-        with running_changed(
-            self.opened, lock, self.request.run, self.home, self.progress
-        ) as running:
+        with self.kits.running(lock) as running:
             return self.tester(lock, running)
 
 
@@ -94,25 +94,30 @@ def salt_kit(request: SaltRequest, tester: Tester, home: Home, progress: Progres
     if not plain.claims and not plain.cases:
         message = f"{plain.about.name} has neither claims nor cases that could notice a change"
         raise failure("SALT_NOTHING", message, where=str(opened.folder))
-    kit = _Kit(opened, whole, plain, request, tester, home, progress)
-    choice = _choice(kit)
-    path = _journal(kit)
-    report = _begun(path, progress) or _baseline(kit)
-    report = report.model_copy(update={"left": choice.left})
-    known = {canonical_json(item.change.model_dump(mode="json")): item for item in report.outcomes}
-    outcomes: list[Outcome] = []
+    with changed_kits(opened, request.run, home) as kits:
+        return _salted(_Kit(opened, whole, plain, request, tester, kits, home, progress))
+
+
+def _salted(kit: _Kit) -> SaltReport:
+    choice, path = _choice(kit), _journal(kit)
+    report = _begun(path, kit.progress) or _baseline(kit)
+    known = {_identity(item.change): item for item in report.outcomes}
+    write_whole(path, report.as_json(), durable=False)
+    report = report.model_copy(update={"left": choice.left, "outcomes": ()})
     for number, pinch in enumerate(choice.pinches, start=1):
-        change = pinch.change
-        found = known.get(canonical_json(change.model_dump(mode="json")))
+        found = known.get(_identity(pinch.change))
         if found is None:
             total = len(choice.pinches)
-            progress.phase(f"change {number} of {total}: {change.shown}")
+            kit.progress.phase(f"change {number} of {total}: {pinch.change.shown}")
             found = _outcome(kit, pinch, report)
-        outcomes.append(found)
-        report = report.model_copy(update={"outcomes": tuple(outcomes)})
+        report = report.model_copy(update={"outcomes": (*report.outcomes, found)})
         write_whole(path, report.as_json(), durable=False)
     path.unlink(missing_ok=True)
     return report
+
+
+def _identity(change: ChangedValue) -> bytes:
+    return canonical_json(change.model_dump(mode="json"))
 
 
 def _choice(kit: _Kit) -> Choice:
@@ -160,6 +165,7 @@ def _journal(kit: _Kit) -> Path:
         str(Digest.of(lock_bytes(plain))),
         __version__,
         request.run.client,
+        list(request.changes),
         dict(request.options),
     ]
     folder = kit.home.root / "salt"

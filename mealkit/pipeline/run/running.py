@@ -354,17 +354,12 @@ def _content(
 
     task = progress.task("loading", sum(layer.blob.size_bytes for layer in image.layers))
     with client.connected("load the image") as sdk:
-        name = engine_name(shown.kit)
+        name = f"mealkit-run/{shown.kit}"
         if not shown.built_here and holder_of(name, image, sdk):
             name = f"mealkit-run/by-digest:{image.digest.hex}"
         report = load(image, [name], sdk, task.advance)
     task.done(f"{report.reused_layers} layers already present")
     return LoadedImage(report.image_id)
-
-
-def engine_name(kit: str) -> str:
-    """Return the name that a container engine gets for a kit's image."""
-    return f"mealkit-run/{kit}"
 
 
 def _early_content(request: RunRequest, home: Home) -> "Early | None":
