@@ -84,7 +84,7 @@ def salt_kit(request: SaltRequest, tester: Tester, home: Home, progress: Progres
 
     Raises:
         KitError, LockError: the kit is wrong, or an option of it.
-        AcceptanceError: ``SALT_NOTHING``, the kit has neither claims nor cases.
+        AcceptanceError: ``TEST_NOTHING``, the kit has neither claims nor cases.
         MealkitError: the kit does not start as it is pinned, or this machine's disk, network or
             container client fails.
     """
@@ -93,7 +93,7 @@ def salt_kit(request: SaltRequest, tester: Tester, home: Home, progress: Progres
     plain = plain_lock(whole, request.run.architecture or this_platform().architecture)
     if not plain.claims and not plain.cases:
         message = f"{plain.about.name} has neither claims nor cases that could notice a change"
-        raise failure("SALT_NOTHING", message, where=str(opened.folder))
+        raise failure("TEST_NOTHING", message, where=str(opened.folder))
     with changed_kits(opened, request.run, home) as kits:
         return _salted(_Kit(opened, whole, plain, request, tester, kits, home, progress))
 

@@ -1,0 +1,89 @@
+"""Judges a measured value by its claim's tolerance and hardware. No I/O."""
+
+from collections.abc import Sequence
+
+from mealkit.acceptance.metric_table import METRICS
+from mealkit.acceptance.report import MachineFacts, Verdict
+from mealkit.recipe.claims import Claimed, Metric
+from mealkit.recipe.kit import Gpu
+from mealkit.recipe.lock import Lock
+
+# Numbers that are equal in decimals may differ in their last bit.
+_ROUNDING = 1e-9
+
+
+def bounds(claim: Claimed) -> tuple[float | None, float | None]:
+    """Return the smallest and the largest value with which a claim holds; None: any.
+
+    A claim of speed or memory has no bound on the better side.
+    """
+    tolerance = claim.tolerance
+    if tolerance.absolute is not None or tolerance.relative is not None:
+        far = tolerance.absolute
+        if far is None:
+            far = abs(claim.value) * (tolerance.relative or 0.0)
+        low: float | None = claim.value - far
+        high: float | None = claim.value + far
+    else:
+        low, high = tolerance.minimum, tolerance.maximum
+    traits = METRICS[claim.metric]
+    if not traits.is_speed:
+        return low, high
+    return (low, None) if traits.larger_is_better else (None, high)
+
+
+def judged(claim: Claimed, measured: float) -> tuple[Verdict, str]:
+    """Return whether a claim holds with a measured value, and the reason with the numbers."""
+    low, high = bounds(claim)
+    slack = _ROUNDING * max(1.0, abs(measured))
+    value = shown_value(claim.metric, measured)
+    allowed = shown_bounds(claim)
+    if low is not None and measured < low - slack:
+        return Verdict.FAILS, f"measured {value}, which is less than allowed: {allowed}"
+    if high is not None and measured > high + slack:
+        return Verdict.FAILS, f"measured {value}, which is more than allowed: {allowed}"
+    return Verdict.HOLDS, f"measured {value}, allowed {allowed}"
+
+
+def shown_bounds(claim: Claimed) -> str:
+    """Return the values with which a claim holds, in words."""
+    match bounds(claim):
+        case (None, None):
+            return "any value"
+        case (low, None) if low is not None:
+            return f"{shown_value(claim.metric, low)} or more"
+        case (None, high) if high is not None:
+            return f"{shown_value(claim.metric, high)} or less"
+        case (low, high):
+            first, last = (shown_value(claim.metric, item or 0.0) for item in (low, high))
+            return f"{first} to {last}"
+
+
+def shown_value(metric: Metric, value: float) -> str:
+    """Return a value with its unit, in as many digits as are read."""
+    if metric.value.endswith("_bytes"):
+        return f"{value / 1024**2:,.0f} MiB"
+    if metric.value.endswith("_seconds"):
+        return f"{value * 1000:,.1f} ms" if abs(value) < 1 else f"{value:,.2f} s"
+    return f"{value:,.4f}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def hardware_fault(claim: Claimed, lock: Lock, machine: MachineFacts) -> str | None:
+    """Return why a claim cannot be judged on a machine; None if it can."""
+    wanted = claim.hardware
+    if wanted is None:
+        return None
+    computes_on_gpu = lock.requirements.gpu is not Gpu.NONE
+    if wanted.lower() == "cpu":
+        if not computes_on_gpu or (machine.processor is not None and not machine.gpus):
+            return None
+        return "it is a claim for processors, and the kit may compute on a GPU here"
+    if wanted.lower() == "gpu" and machine.gpus:
+        return None
+    if any(wanted.lower() in name.lower() for name in machine.gpus):
+        return None
+    return f"it is a claim for {wanted}, and this machine has {_gpus(machine.gpus)}"
+
+
+def _gpus(names: Sequence[str]) -> str:
+    return ", ".join(names) if names else "no GPU that is known"
