@@ -457,7 +457,6 @@ CATALOGUE: dict[str, Entry] = {
     "POLICY_ENGINE": Entry("the policy does not allow the kit's engine", _AUTHOR, TrustError, 403, "build the kit with an engine that the policy lists under engines"),
     "POLICY_ATTESTATION": Entry("an attestation that the policy requires is missing, too old, or signed by another key", _AUTHOR, TrustError, 403, "attach it, signed with a key that the policy names: mealkit attest REFERENCE --key FILE"),
     "POLICY_VULNERABLE": Entry("the kit has a package with a known vulnerability", _AUTHOR, TrustError, 403, "pin a version without it: mealkit lock --upgrade python; or state in a VEX file why the kit is not affected"),
-    # Everything else
     # Tests of claims and cases
     "TEST_FAILED": Entry("a claim or a case does not hold", _AUTHOR, AcceptanceError, 500, "read the worst rows: the kit, its data or the claim has to change"),
     "TEST_NOT_JUDGED": Entry("a claim or a case was not judged, and the caller demands it", _CALLER, AcceptanceError, 500, "read the reason, and remove what prevents it; or leave out --strict"),
@@ -470,7 +469,9 @@ CATALOGUE: dict[str, Entry] = {
     "TEST_KEY": Entry("the kit to test refuses the API key, or requires one", _CALLER, AcceptanceError, 401, "name a file with the key: --api-key-file FILE"),
     "TEST_NOT_A_KIT": Entry("the address to test does not answer as a kit does", _CALLER, AcceptanceError, 502, "name the address of a kit, without a path unless a proxy adds one"),
     "TEST_OTHER_RECIPE": Entry("the running kit has another recipe than the one to test", _CALLER, AcceptanceError, 409, "start the kit again, or name the kit that runs: --kit KIT"),
+    "DATASET_MISSING": Entry("a file of a data set is neither on this machine, nor in the image, nor at a source in the lock", _CALLER, AcceptanceError, 404, "test the kit in its folder; or tests_in_image: true in kit.yaml"),
     "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --report FILE"),
+    # Everything else
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),
     "USAGE": Entry("the command's options contradict each other", _CALLER, KitError, 400, "see --help"),
     "INTERNAL": Entry("mealkit itself failed", _UPSTREAM, MealkitError, 500, "report it with the log"),

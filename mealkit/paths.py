@@ -11,6 +11,8 @@ GATEWAY = "opt/mealkit/gateway"
 LIBRARY = "opt/mealkit/lib"
 SETTINGS = "etc/mealkit"
 CODE = f"{SETTINGS}/code"
+DATASETS = "opt/mealkit/datasets"
+TESTS = "opt/mealkit/tests"
 STATE = "var/lib/mealkit"
 LOCK_NAME = "kit.lock"
 

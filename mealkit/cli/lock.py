@@ -32,6 +32,7 @@ class LockPart(StrEnum):
     BASE = "base"
     PYTHON = "python"
     WEIGHTS = "weights"
+    DATASETS = "datasets"
 
 
 def lock(  # noqa: PLR0913  one parameter for each option

@@ -33,6 +33,11 @@ def compare(before: Any, after: Any, path: str = "") -> Iterator[Change]:
                 yield from compare(before.get(key), after.get(key), _join(path, key))
         case (list() | tuple(), list() | tuple()) if _named(before) and _named(after):
             yield from compare(_by_name(before), _by_name(after), path)
+        # A list that one side lacks, since it is left out if it is empty: item by item, too.
+        case (None, [_, *_]) if _named(after):
+            yield from compare({}, _by_name(after), path)
+        case ([_, *_], None) if _named(before):
+            yield from compare(_by_name(before), {}, path)
         case (str(), str()) if before != after and ("\n" in before or "\n" in after):
             yield from _lines(before, after, path)
         case _ if before != after:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from mealkit.lock.compare import Change, compare
-from mealkit.lock.resolve import KitParts, offline_lock, requests_of
+from mealkit.lock.kit_parts import KitParts
+from mealkit.lock.resolve import offline_lock, requests_of
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.variant import architectures_of, joined, plain_lock, plain_locks
 
@@ -37,7 +38,13 @@ def _values(parts: KitParts, lock: Lock) -> Iterator[Change]:
 
 
 def _local(parts: KitParts, lock: Lock) -> Iterator[Change]:
-    """Yield the local files that are missing, and whether the weights must be resolved again."""
+    """Yield the local files that are missing, and what must be resolved again."""
+    pinned = {file.path: file for item in lock.datasets.values() for file in item.files}
+    for path in parts.current_datasets.missing:
+        name = path.partition("/")[0]
+        yield Change(f"datasets.{name}.files.{path}.sha256", pinned[path].sha256, None)
+    for name in sorted(parts.current_datasets.refused):
+        yield Change(f"requests.datasets.{name}", None, "to be resolved")
     if parts.current is None:
         return
     before = {file.path: file.sha256 for file in lock.model.files}
@@ -68,8 +75,7 @@ def _asked(parts: KitParts, lock: Lock) -> Iterator[Change]:
 
 
 def _differences(parts: KitParts, lock: Lock, path: str) -> Iterator[Change]:
-    asked = requests_of(parts)
-    for name in type(asked).model_fields:
-        before, after = getattr(lock.requests, name), getattr(asked, name)
-        if before != after:
-            yield Change(f"{path}requests.{name}", before, after)
+    known, asked = lock.requests, requests_of(parts)
+    yield from compare(
+        known.model_dump(mode="json"), asked.model_dump(mode="json"), f"{path}requests"
+    )

@@ -5,18 +5,22 @@ as a path outside its folder or a name with a line break.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
 
-from pydantic import JsonValue
-
 from mealkit.digest import Digest, canonical_json
-from mealkit.engines.engine import Recipe
 from mealkit.errors import MealkitError, failure
+from mealkit.lock.kit_parts import KitParts, PythonTarget
 from mealkit.lock.resolved import Resolved, is_compiled, stated_requirements
+from mealkit.lock.resolved_datasets import (
+    CurrentDatasets,
+    DatasetInputs,
+    dataset_requests,
+    locked_datasets,
+    offline_datasets,
+)
 from mealkit.lock.resolved_weights import (
-    CurrentWeights,
     WeightInputs,
     Weights,
     kept_weights,
@@ -25,7 +29,7 @@ from mealkit.lock.resolved_weights import (
     plausible,
 )
 from mealkit.recipe.glibc import glibc_of
-from mealkit.recipe.kit import Architecture, Base, Kit, Task, kit_json
+from mealkit.recipe.kit import Base, Kit, kit_json
 from mealkit.recipe.lock import (
     Lock,
     LockedBase,
@@ -48,13 +52,14 @@ class Upgrade(StrEnum):
     BASE = "base"
     PYTHON = "python"
     WEIGHTS = "weights"
+    DATASETS = "datasets"
 
 
-class Inputs(WeightInputs, Protocol):
+class Inputs(WeightInputs, DatasetInputs, Protocol):
     """Resolves the inputs of a lock to digests."""
 
     def packages(
-        self, requirements: Sequence[str], excludes: Sequence[str], target: "PythonTarget"
+        self, requirements: Sequence[str], excludes: Sequence[str], target: PythonTarget
     ) -> tuple[LockedWheel, ...]:
         """Resolve Python packages to wheels for a target."""
         ...
@@ -64,7 +69,7 @@ class Inputs(WeightInputs, Protocol):
         names: Sequence[str],
         requirements: Sequence[str],
         packages: Sequence[LockedWheel],
-        target: "PythonTarget",
+        target: PythonTarget,
         *,
         excludes: Sequence[str],
     ) -> Mapping[str, tuple[str, ...]]:
@@ -77,77 +82,6 @@ class Inputs(WeightInputs, Protocol):
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
         """Resolve the base of the image."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class PythonTarget:
-    """The Python, architecture and glibc that wheels must support."""
-
-    python: str
-    architecture: str
-    glibc: str
-
-
-@dataclass(frozen=True, slots=True)
-class KitParts:
-    """A checked kit with the contents of its folder."""
-
-    kit: Kit
-    recipe: Recipe
-    task: Task
-    hyperparameters: Mapping[str, JsonValue]
-    settings: Mapping[str, JsonValue]
-    prompts: Mapping[str, str]
-    code: Mapping[str, str]
-    local_wheels: Mapping[str, Digest]
-    gateway_requirements: tuple[str, ...]
-    mealkit_version: str
-    current: CurrentWeights | None = None
-    """The weights, if local files differ from those in the lock."""
-    current_bases: Mapping[str, LockedBase] = field(default_factory=dict)
-    """Base images on this machine that differ from those in the lock, by architecture."""
-    signers: Mapping[str, str] = field(default_factory=dict)
-    """The publishers' keys and signatures in the kit's folder, by their paths."""
-    gateway_bounds: tuple[str, ...] = ()
-    """Versions that the gateway is tested with. They are not part of the request: a lock that was
-    written with other bounds remains valid."""
-
-    @property
-    def requirements(self) -> tuple[str, ...]:
-        """The Python packages that the engine imports for this kit, as its recipe names them."""
-        return self.recipe.requirements_for(self.task, self.settings)
-
-    @property
-    def all_requirements(self) -> tuple[str, ...]:
-        """Those, with the versions that the engine runs with, and the kit's own."""
-        bounds = self.recipe.bounds_for(self.task, self.settings)
-        return (*self.requirements, *bounds, *self.kit.runtime.requirements)
-
-    @property
-    def excludes(self) -> tuple[str, ...]:
-        """The dependencies that are left out: the engine's, which no kit needs, and the kit's."""
-        return (*self.recipe.excludes, *self.kit.runtime.exclude)
-
-    @property
-    def architecture(self) -> str:
-        """The architecture that the image is built for; the first of several."""
-        return self.kit.hardware.architectures[0].value
-
-    def variants(self) -> "tuple[KitParts, ...]":
-        """Split the kit into one kit per architecture, in a fixed order."""
-        architectures = sorted(self.kit.hardware.architectures)
-        if len(architectures) == 1:
-            return (self,)
-        return tuple(self._only(item) for item in architectures)
-
-    def _only(self, architecture: Architecture) -> "KitParts":
-        kit = self.kit
-        hardware = kit.hardware.model_copy(update={"architectures": (architecture,)})
-        # Only if the kit says so: if the Pythons of two architectures differ in their version, a
-        # machine that cannot run both cannot build the image.
-        runtime = kit.runtime.model_copy(update={"bytecode": bool(kit.runtime.bytecode)})
-        own = kit.model_copy(update={"hardware": hardware, "runtime": runtime})
-        return replace(self, kit=own)
 
 
 def resolve(
@@ -169,10 +103,10 @@ def resolve(
     for variant in parts.variants():
         own = variant
         before = plain_lock(previous, own.architecture) if previous else None
-        if locks:  # all architectures share the weights that the first one resolved
-            before = _with_model(before or locks[0], locks[0])
-            own = replace(own, current=None)
-            upgrade -= {Upgrade.WEIGHTS}
+        if locks:  # all architectures share the weights and data that the first one resolved
+            before = _with_shared(before or locks[0], locks[0])
+            own = replace(own, current=None, current_datasets=CurrentDatasets())
+            upgrade -= {Upgrade.WEIGHTS, Upgrade.DATASETS}
         lock = _resolve(own, inputs, before, upgrade)
         needless -= _left_out(own, inputs, before, lock)
         locks.append(lock)
@@ -203,9 +137,11 @@ def _needless(names: Sequence[str]) -> MealkitError:
     )
 
 
-def _with_model(before: Lock, found: Lock) -> Lock:
-    requests = before.requests.model_copy(update={"weights": found.requests.weights})
-    return before.model_copy(update={"model": found.model, "requests": requests})
+def _with_shared(before: Lock, found: Lock) -> Lock:
+    asked = {"weights": found.requests.weights, "datasets": found.requests.datasets}
+    requests = before.requests.model_copy(update=asked)
+    shared = {"model": found.model, "datasets": found.datasets, "requests": requests}
+    return before.model_copy(update=shared)
 
 
 def _resolve(
@@ -235,8 +171,15 @@ def _resolve(
         weights = kept_weights(parts.kit, parts.current, inputs, previous.model)
     else:
         weights = new_weights(parts.kit, inputs)
+    datasets = locked_datasets(
+        parts.kit,
+        parts.current_datasets,
+        inputs,
+        previous,
+        upgrade=Upgrade.DATASETS in upgrade,
+    )
     _check_length(parts, weights.shape)
-    resolved = Resolved(base, engine_packages, gateway_packages, weights)
+    resolved = Resolved(base, engine_packages, gateway_packages, weights, datasets)
     with lockable("what was found"):
         return _lock(parts, resolved, asked)
 
@@ -260,6 +203,7 @@ def requests_of(parts: KitParts) -> Requests:
         packages=Digest.of(canonical_json(packages)),
         gateway=Digest.of(canonical_json([parts.gateway_requirements, *found_where])),
         base=Digest.of(canonical_json(base)),
+        datasets=dataset_requests(kit),
     )
 
 
@@ -285,6 +229,7 @@ def _offline(parts: KitParts, previous: Lock) -> Lock:
         previous.engine.packages,
         previous.gateway.packages,
         weights,
+        offline_datasets(parts.kit, parts.current_datasets, previous),
     )
     return _lock(parts, resolved, previous.requests)
 
@@ -336,17 +281,7 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
         },
         hyperparameters=dict(parts.hyperparameters),
         overrides=kit.overrides,
-        engine=LockedEngine(
-            name=recipe.name,
-            worker=recipe.worker,
-            settings=dict(parts.settings),
-            features=tuple(
-                sorted(recipe.features(parts.task, parts.hyperparameters, parts.settings))
-            ),
-            environment=dict(recipe.environment),
-            packages=resolved.engine_packages,
-            excluded=tuple(sorted(kit.runtime.exclude)),
-        ),
+        engine=_engine(parts, resolved),
         gateway=LockedGateway(packages=resolved.gateway_packages),
         runtime=LockedRuntime(
             base=resolved.base,
@@ -360,6 +295,24 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
         ),
         serving=kit.serving,
         requests=asked,
+        datasets=dict(resolved.datasets),
+        claims=kit.claims,
+        cases=kit.cases,
+        tests_in_image=kit.tests_in_image,
+        data=kit.data,
+    )
+
+
+def _engine(parts: KitParts, resolved: Resolved) -> LockedEngine:
+    recipe = parts.recipe
+    return LockedEngine(
+        name=recipe.name,
+        worker=recipe.worker,
+        settings=dict(parts.settings),
+        features=tuple(sorted(recipe.features(parts.task, parts.hyperparameters, parts.settings))),
+        environment=dict(recipe.environment),
+        packages=resolved.engine_packages,
+        excluded=tuple(sorted(parts.kit.runtime.exclude)),
     )
 
 

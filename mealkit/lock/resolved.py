@@ -1,7 +1,7 @@
 """The inputs of a lock for one architecture, and what a machine must have to run them. No I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
@@ -9,6 +9,7 @@ from mealkit.engines.demand import Use, dtypes_of, shared_memory_bytes
 from mealkit.engines.engine import Recipe
 from mealkit.lock.resolved_weights import Weights
 from mealkit.memory.setting import Compared
+from mealkit.recipe.claims import LockedDataset
 from mealkit.recipe.cuda_builds import built_for, cuda_of
 from mealkit.recipe.kit import Gpu, Kit
 from mealkit.recipe.lock import (
@@ -28,6 +29,7 @@ class Resolved:
     engine_packages: tuple[LockedWheel, ...]
     gateway_packages: tuple[LockedWheel, ...]
     weights: Weights
+    datasets: Mapping[str, LockedDataset] = field(default_factory=dict)
 
 
 def is_compiled(kit: Kit) -> bool:

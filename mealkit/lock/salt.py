@@ -15,7 +15,8 @@ from mealkit.acceptance.salt_report import ChangedValue, LeftValue
 from mealkit.digest import Digest
 from mealkit.engines.salting import Other, Pinned, salted
 from mealkit.errors import failure
-from mealkit.lock.resolve import KitParts, offline_lock
+from mealkit.lock.kit_parts import KitParts
+from mealkit.lock.resolve import offline_lock
 from mealkit.recipe.claims import AskEmbedding, AskRetrieval, AskSimilarity, Claimed
 from mealkit.recipe.lock import Lock, LockedWheel
 from mealkit.recipe.variant import plain_lock

@@ -22,6 +22,8 @@ class LayerKind(StrEnum):
     ENGINE = "engine"
     WEIGHTS = "weights"
     GATEWAY = "gateway"
+    TESTS = "tests"
+    DATASETS = "datasets"
     KIT = "kit"
 
 

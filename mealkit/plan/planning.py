@@ -6,7 +6,18 @@ Every valid lock can be planned.
 from collections.abc import Mapping
 
 from mealkit.digest import canonical_json
-from mealkit.paths import CODE, ENGINE, GATEWAY, LIBRARY, MODELS, SETTINGS, STATE, USER_ID
+from mealkit.paths import (
+    CODE,
+    DATASETS,
+    ENGINE,
+    GATEWAY,
+    LIBRARY,
+    MODELS,
+    SETTINGS,
+    STATE,
+    TESTS,
+    USER_ID,
+)
 from mealkit.plan.layers import (
     SHARED_DIRECTORY_MODE,
     Bytecode,
@@ -65,6 +76,8 @@ def plan_image(
         _engine_layer(lock, bytecode),
         *_weight_layers(lock.model.files),
         _gateway_layer(lock, library, bytecode),
+        *_test_layers(lock, bytecode),
+        *_dataset_layers(lock),
         _kit_layer(lock),
     )
     return Plan(
@@ -187,6 +200,34 @@ def _gateway_layer(
         f"gateway of mealkit {lock.mealkit_version}",
         "the process that callers talk to, with its own packages, apart from the engine's",
         tuple(contents),
+    )
+
+
+def _test_layers(lock: Lock, bytecode: tuple[Bytecode, ...]) -> tuple[LayerPlan, ...]:
+    if not lock.test_packages:
+        return ()
+    return (
+        LayerPlan(
+            LayerKind.TESTS,
+            "packages of the tests",
+            f"{len(lock.test_packages)} Python wheels that measure the claims, pinned by digest",
+            (_wheel_tree(TESTS, lock.test_packages), *bytecode),
+        ),
+    )
+
+
+def _dataset_layers(lock: Lock) -> tuple[LayerPlan, ...]:
+    return tuple(
+        LayerPlan(
+            LayerKind.DATASETS,
+            name,
+            "a data set on which claims are measured; no answer needs it",
+            tuple(
+                InputFile(f"{DATASETS}/{file.path}", file.sha256, file.size_bytes)
+                for file in dataset.files
+            ),
+        )
+        for name, dataset in sorted(lock.datasets_in_image.items())
     )
 
 

@@ -14,6 +14,10 @@ from mealkit.strings import Line, Name, RelativePath, Text, Url, Variable
 
 MAX_CLAIMS = 200
 """The most claims of a kit."""
+MAX_DATASETS = 32
+"""The most data sets of a kit; each may be a layer of the image."""
+MAX_DATA_FILES = 1000
+"""The most files of a data set."""
 
 Column = Annotated[Line, Field(max_length=200)]
 """A column of a data set: a key of its JSON objects, or the name of a column of CSV or Parquet."""
@@ -247,5 +251,16 @@ Claims = Annotated[tuple[Claimed, ...], Field(max_length=MAX_CLAIMS)]
 class LockedDataset(StrictModel):
     """The files of a data set, pinned like weights."""
 
-    files: Annotated[Annotated[tuple[LockedFile, ...], Field(min_length=1)], KEEPS_ANSWERS]
+    files: Annotated[
+        Annotated[tuple[LockedFile, ...], Field(min_length=1, max_length=MAX_DATA_FILES)],
+        KEEPS_ANSWERS,
+    ]
     """Every file, sorted by path; the paths begin with the data set's name."""
+
+    @property
+    def is_only_here(self) -> bool:
+        """Whether files were found in a folder, where no other machine finds them."""
+        return any(file.origins[:1] and file.origins[0].source == "folder" for file in self.files)
+
+
+LockedDatasets = Annotated[dict[Name, LockedDataset], Field(max_length=MAX_DATASETS)]

@@ -16,7 +16,7 @@ from pydantic import (
 
 from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel
 from mealkit.recipe.cases import Cases
-from mealkit.recipe.claims import Claims
+from mealkit.recipe.claims import MAX_DATASETS, Claims
 from mealkit.recipe.data_contract import DataContract
 from mealkit.recipe.serving_settings import Serving
 from mealkit.recipe.weight_places import Weights
@@ -275,7 +275,9 @@ class Kit(StrictModel):
     """The kit's hardware requirements."""
     serving: Annotated[Serving, KEEPS_ANSWERS] = Serving()
     """The settings of the server."""
-    datasets: Annotated[dict[Name, Weights], KEEPS_ANSWERS] = Field(default_factory=dict)
+    datasets: Annotated[
+        Annotated[dict[Name, Weights], Field(max_length=MAX_DATASETS)], KEEPS_ANSWERS
+    ] = Field(default_factory=dict)
     """The data on which claims are measured, by name; pinned like weights."""
     claims: Annotated[Claims, KEEPS_ANSWERS] = ()
     """What the paper, or its authors, promise of the kit."""

@@ -23,7 +23,7 @@ from mealkit.memory.shape import Shape
 from mealkit.names import clash, one_line
 from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel, answer_part
 from mealkit.recipe.cases import Cases
-from mealkit.recipe.claims import Claims, LockedDataset
+from mealkit.recipe.claims import Claims, LockedDataset, LockedDatasets
 from mealkit.recipe.data_contract import DataContract
 from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock_records import About, Requests
@@ -251,6 +251,13 @@ class Variant(StrictModel):
     """What the machine must have."""
     requests: Annotated[Requests, KEEPS_ANSWERS]
     """Digests of the kit's own entries, which show whether the lock is stale."""
+    test_packages: Annotated[tuple[LockedWheel, ...], KEEPS_ANSWERS] = ()
+    """The Python packages that measure the claims in the image, sorted by name."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_rare(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        form: dict[str, Any] = handler(self)
+        return {name: value for name, value in form.items() if value or name != "test_packages"}
 
 
 class Lock(StrictModel):
@@ -287,7 +294,7 @@ class Lock(StrictModel):
     """The settings of the server."""
     requests: Annotated[Requests, KEEPS_ANSWERS]
     """Digests of the kit's own entries, which show whether the lock is stale."""
-    datasets: Annotated[dict[Name, LockedDataset], KEEPS_ANSWERS] = Field(default_factory=dict)
+    datasets: Annotated[LockedDatasets, KEEPS_ANSWERS] = Field(default_factory=dict)
     """The data on which claims are measured, by name."""
     claims: Annotated[Claims, KEEPS_ANSWERS] = ()
     """What is promised of the kit, as the kit states it."""
@@ -295,6 +302,8 @@ class Lock(StrictModel):
     """Golden examples, as the kit states them."""
     tests_in_image: Annotated[bool, KEEPS_ANSWERS] = False
     """Whether the image contains what is needed to measure the claims."""
+    test_packages: Annotated[tuple[LockedWheel, ...], KEEPS_ANSWERS] = ()
+    """The Python packages that measure the claims in the image, sorted by name."""
     data: Annotated[DataContract | None, CHANGES_ANSWERS] = None
     """What the inputs must be like."""
     variants: Annotated[dict[MachineName, Variant], CHANGES_ANSWERS] = Field(default_factory=dict)
@@ -305,6 +314,10 @@ class Lock(StrictModel):
         _require_apart(self.code)
         if self.runtime.architecture in self.variants:
             raise ValueError(f"{self.runtime.architecture} is there twice")
+        for name, dataset in self.datasets.items():
+            _require_apart(file.path for file in dataset.files)
+            if not all(file.path.startswith(f"{name}/") for file in dataset.files):
+                raise ValueError(f"a file of the data set {name} is not in the folder {name}")
         return self
 
     @model_serializer(mode="wrap")
@@ -321,8 +334,24 @@ class Lock(StrictModel):
         """The total size of the model's files."""
         return sum(file.size_bytes for file in self.model.files)
 
+    @property
+    def wheels(self) -> tuple[LockedWheel, ...]:
+        """All Python packages: the engine's, the gateway's and those of the tests."""
+        return (*self.engine.packages, *self.gateway.packages, *self.test_packages)
 
-_RARE = frozenset({"variants", "datasets", "claims", "cases", "tests_in_image", "data"})
+    @property
+    def datasets_in_image(self) -> dict[str, LockedDataset]:
+        """The data sets that travel in the image: all if it has the tests, else local ones."""
+        return {
+            name: dataset
+            for name, dataset in self.datasets.items()
+            if self.tests_in_image or dataset.is_only_here
+        }
+
+
+_RARE = frozenset(
+    {"variants", "datasets", "claims", "cases", "tests_in_image", "test_packages", "data"}
+)
 
 
 def _plain(form: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The parts of a lock that no answer depends on: whose kit it is, and what was asked for."""
 
-from typing import Annotated
+from typing import Annotated, Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from mealkit.digest import Digest
 from mealkit.recipe.answers import KEEPS_ANSWERS, StrictModel
@@ -37,3 +39,16 @@ class Requests(StrictModel):
     Null in older locks, which had one digest for both."""
     base: Annotated[Digest, KEEPS_ANSWERS]
     """The digest of ``runtime.base`` and of the Python version."""
+    datasets: Annotated[dict[Name, Digest], KEEPS_ANSWERS] = Field(default_factory=dict)
+    """The digest of each entry of ``datasets``, by its name."""
+    test_packages: Annotated[Digest | None, KEEPS_ANSWERS] = None
+    """The digest of the package requirements of the kit's tests; null if the image has none."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_rare(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Locks from before these fields existed must stay the same.
+        form: dict[str, Any] = handler(self)
+        return {name: value for name, value in form.items() if value or name not in _RARE}
+
+
+_RARE = frozenset({"datasets", "test_packages"})

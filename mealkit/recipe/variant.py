@@ -34,6 +34,7 @@ def plain_lock(lock: Lock, architecture: str) -> Lock:
             "runtime": lock.runtime.model_copy(update=runtime),
             "requirements": own.requirements,
             "requests": own.requests,
+            "test_packages": own.test_packages,
         }
     )
 
@@ -63,4 +64,5 @@ def _variant(lock: Lock) -> Variant:
         gateway_packages=lock.gateway.packages,
         requirements=lock.requirements,
         requests=lock.requests,
+        test_packages=lock.test_packages,
     )

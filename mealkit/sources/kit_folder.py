@@ -88,7 +88,7 @@ class FolderReader:
                 folder = source_folder(self._kit_folder, self._path)
                 self._known = self._bounds.resolve(folder)
             except OutsideError as error:
-                outside = error.as_problem(self._path, "model.weights", is_folder=True)
+                outside = error.as_problem(self._path, self._supplies.field, is_folder=True)
                 raise KitError(outside) from error
             except (OSError, ValueError) as error:
                 message = f"the folder cannot be followed: {error}"
@@ -175,7 +175,7 @@ class FolderReader:
                 place = stack.enter_context(self._bounds.opened(path))
                 self._require_open(name, place)
             except OutsideError as error:
-                raise KitError(error.as_problem(name, "model.weights")) from error
+                raise KitError(error.as_problem(name, self._supplies.field)) from error
             except UntrustedError as error:
                 raise failure("SOURCE_NOT_FOUND", f"{name}: {error}", where=str(path)) from error
             except (FileNotFoundError, NotADirectoryError) as error:
@@ -198,4 +198,4 @@ class FolderReader:
             if sight := next(secrets_in(text, name), None):
                 what = f"{sight.what} (its line {sight.line})"
         if what:
-            raise KitError(secret_problem(known, what, "model.weights"))
+            raise KitError(secret_problem(known, what, self._supplies.field))

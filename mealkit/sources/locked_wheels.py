@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import failure
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.recipe.lock import LockedWheel
 from mealkit.sources.download import Downloader
 from mealkit.sources.local_wheels import local_wheels

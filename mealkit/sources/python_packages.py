@@ -15,7 +15,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from mealkit.errors import MealkitError, failure
 from mealkit.kit.confidential import masked
 from mealkit.kit.requirement_lines import fault_in
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.recipe.lock import LockedWheel
 from mealkit.sources.local_wheels import (
     EMPTY_VERSION,

@@ -67,6 +67,8 @@ class Supplies:
     """Whether files of no known format can be weights, as for an engine that runs own code."""
     artifacts: Artifacts | None = None
     """Reads models in registries."""
+    field: str = "model.weights"
+    """The field of kit.yaml that the entries are in, for problems."""
 
     @property
     def task(self) -> Task:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from packaging.markers import Marker
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 # The oldest glibc that wheels for an architecture can be built for (PEP 600).

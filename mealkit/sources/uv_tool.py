@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.names import line_fault
 from mealkit.sources.uv_target import marker_holds, uv_platform
 from mealkit.untrusted import shown

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mealkit.digest import CHUNK_BYTES, Digest
 from mealkit.errors import MealkitError, Problem, failure
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.names import loose_path_fault
 from mealkit.progress import SILENT_TASK
 from mealkit.recipe.origins import WheelOrigin

@@ -67,12 +67,23 @@ def provenance_of(build: Build) -> dict[str, Any]:
 
 def _dependencies(lock: Lock) -> Iterator[dict[str, Any]]:
     """Yield every input of a build, as in-toto's ResourceDescriptor."""
+    yield from _files(lock)
+    yield from _packages(lock)
+
+
+def _files(lock: Lock) -> Iterator[dict[str, Any]]:
     for file in lock.model.files:
         yield _input(f"models/{file.path}", file.sha256, _purl(file))
+    for dataset in lock.datasets_in_image.values():
+        for file in dataset.files:
+            yield _input(f"datasets/{file.path}", file.sha256, _purl(file))
     for name, prompt in sorted(lock.prompts.items()):
         yield _input(f"prompts/{name}", prompt.sha256)
     for path, code in sorted(lock.code.items()):
         yield _input(f"code/{path}", code.sha256)
+
+
+def _packages(lock: Lock) -> Iterator[dict[str, Any]]:
     for plain in plain_locks(lock):
         base = plain.runtime.base
         if isinstance(base, LockedDebianBase):
@@ -81,7 +92,7 @@ def _dependencies(lock: Lock) -> Iterator[dict[str, Any]]:
                 yield _input(name, deb.sha256, deb_purl(deb, base.suite))
         else:
             yield _input(base.name or "base image", base.digest, base_purl(base))
-        for wheel in (*plain.engine.packages, *plain.gateway.packages):
+        for wheel in plain.wheels:
             yield _input(wheel.filename, wheel.sha256, wheel_purl(wheel))
 
 

@@ -37,7 +37,7 @@ def packages_of(lock: Lock) -> Mapping[tuple[str, str], list[Package]]:
 
 def _packages(lock: Lock) -> Iterator[Package]:
     for plain in plain_locks(lock):
-        for wheel in (*plain.engine.packages, *plain.gateway.packages):
+        for wheel in plain.wheels:
             purl = f"pkg:pypi/{wheel.name}@{wheel.version}".lower()
             yield Package("PyPI", wheel.name, wheel.version, None, purl)
         base = plain.runtime.base

@@ -7,7 +7,8 @@ from fakes.kits import FixedInputs, parts_of
 from fakes.little import little_form, safetensors
 from fakes.wheels import write_wheel
 from mealkit.digest import Digest, digest_of_file
-from mealkit.lock.resolve import PythonTarget, resolve
+from mealkit.lock.kit_parts import PythonTarget
+from mealkit.lock.resolve import resolve
 from mealkit.recipe.kit import Kit
 from mealkit.recipe.lock import Lock, LockedWheel, ModelShape
 from mealkit.recipe.locked_file import LockedFile

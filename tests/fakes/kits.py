@@ -8,7 +8,8 @@ from typing import Any
 
 from mealkit.digest import Digest
 from mealkit.engines.onnx.engine import RECIPE
-from mealkit.lock.resolve import KitParts, PythonTarget
+from mealkit.lock.kit_parts import KitParts, PythonTarget
+from mealkit.recipe.claims import LockedDataset
 from mealkit.recipe.kit import Base, Kit, Task
 from mealkit.recipe.lock import (
     LockedBase,
@@ -145,6 +146,24 @@ class FixedInputs:
             for name in item.files
         ]
         return tuple(files), ModelShape(parameters=10)
+
+    def datasets(self, kit: Kit) -> Mapping[str, LockedDataset]:
+        self.asked += [f"dataset {name}" for name in kit.datasets]
+        return {
+            name: LockedDataset(
+                files=tuple(
+                    LockedFile(
+                        path=f"{name}/{file}",
+                        sha256=digest(name + file + self.salt),
+                        size_bytes=100,
+                        format="text",
+                        origins=(FolderOrigin(file=file),),
+                    )
+                    for file in sorted(entry.files)
+                )
+            )
+            for name, entry in kit.datasets.items()
+        }
 
     def signatures(self, kit: Kit, files: Sequence[LockedFile]) -> tuple[LockedSignature, ...]:
         return ()

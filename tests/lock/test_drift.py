@@ -9,6 +9,8 @@ from mealkit.lock.compare import Change
 from mealkit.lock.drift import asks_outside, drift, needs_network
 from mealkit.lock.resolve import resolve
 
+PAIRS = {"source": "folder", "path": "data", "files": ["pairs.jsonl"]}
+
 
 def lock_of(form=KIT, **changes):
     return resolve(parts_of(form, **changes), FixedInputs())
@@ -36,6 +38,8 @@ def test_a_fresh_lock_has_no_drift():
         ("runtime.exclude", ["sympy"], "engine.excluded", True),
         ("runtime.base.suite", "bookworm", "requests.base", True),
         ("model.weights.0.files", ["a"], "requests.weights", True),
+        ("datasets", {"a": PAIRS}, "requests.datasets", True),
+        ("cases", [{"name": "a", "request": {"input": "b"}}], "cases.a", False),
     ],
 )
 def test_drift_names_what_the_kit_says_anew(path, value, reported, network):

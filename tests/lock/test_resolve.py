@@ -96,6 +96,8 @@ def test_what_is_no_lock_is_refused(data):
         read_lock(data)
 
 
+PAIRS = {"source": "folder", "path": "data", "files": ["pairs.jsonl"]}
+
 # Another allowed value for every field of the kit that a reader could set, by its path.
 CHANGES_TO_ANSWERS = {
     "model.name": "another-model",
@@ -117,8 +119,21 @@ CHANGES_TO_ANSWERS = {
     "runtime.code": ["handler.py"],
     "overrides": {"max_length": {"maximum": 256}},
     "hardware.architectures": ["arm64"],
+    "data": {"inputs": {"text": {"length": {"maximum_characters": 9}}}},
 }
 KEEPS_ANSWERS = {
+    "datasets": {"pairs": PAIRS},
+    "claims": [
+        {
+            "name": "table-1",
+            "source": "Table 1",
+            "metric": "spearman",
+            "value": 0.8,
+            "tolerance": {"absolute": 0.01},
+        }
+    ],
+    "cases": [{"name": "greeting", "request": {"input": "Hello"}}],
+    "tests_in_image": True,
     "runtime.bytecode": False,
     "name": "another",
     "version": "2.0.0",
@@ -275,16 +290,50 @@ def test_a_fresh_lock_is_kept_without_asking():
         (Upgrade.BASE, ["base"]),
         (Upgrade.PYTHON, ["packages", "packages"]),
         (Upgrade.WEIGHTS, ["weights"]),
+        (Upgrade.DATASETS, ["dataset pairs"]),
     ],
 )
 def test_an_upgrade_asks_for_its_part_alone(upgrade, asked):
-    """--upgrade base|python|weights resolves that part anew and keeps the others."""
-    lock, inputs = _lock(), FixedInputs("newer")
+    """--upgrade base|python|weights|datasets resolves that part anew and keeps the others."""
+    form = with_value(KIT, "datasets", {"pairs": PAIRS})
+    lock, inputs = _lock(form), FixedInputs("newer")
 
-    upgraded = resolve(parts_of(KIT), inputs, lock, frozenset({upgrade}))
+    upgraded = resolve(parts_of(form), inputs, lock, frozenset({upgrade}))
 
     assert inputs.asked == asked
-    assert upgraded.recipe != lock.recipe
+    assert upgraded != lock
+    # Data changes no answer.
+    assert (upgraded.recipe == lock.recipe) is (upgrade is Upgrade.DATASETS)
+
+
+def test_one_data_set_is_resolved_without_the_others():
+    """An edit of one data set, or a new one, does not move the branch of another."""
+    lock = _lock(with_value(KIT, "datasets", {"pairs": PAIRS, "old": PAIRS}))
+    inputs = FixedInputs("newer")
+
+    form = with_value(KIT, "datasets", {"pairs": PAIRS, "new": PAIRS})
+    updated = resolve(parts_of(form), inputs, lock)
+
+    assert inputs.asked == ["dataset new"]
+    assert updated.datasets["pairs"] == lock.datasets["pairs"]
+    assert [*updated.datasets] == ["pairs", "new"]
+    assert read_lock(lock_bytes(updated)) == updated
+
+
+def test_a_kit_without_tests_has_the_lock_it_always_had():
+    """A lock without claims, cases and data has no field for them, and keeps its bytes."""
+    form = json.loads(lock_bytes(_lock()))
+    names = {"datasets", "claims", "cases", "tests_in_image", "test_packages", "data"}
+    assert names.isdisjoint(form)
+    assert set(form["requests"]) == {"weights", "packages", "gateway", "base"}
+
+
+def test_the_files_of_a_data_set_lie_in_its_folder():
+    """A lock in which a data set takes the place of another one's files is refused."""
+    form = _lock(with_value(KIT, "datasets", {"pairs": PAIRS})).model_dump(mode="json")
+    form["datasets"]["pairs"]["files"][0]["path"] = "others/pairs.jsonl"
+    with pytest.raises(ValueError, match="not in the folder pairs"):
+        Lock.model_validate_json(json.dumps(form))
 
 
 def test_a_newer_gateway_leaves_the_engines_packages():

@@ -19,7 +19,7 @@ from mealkit.plan.layers import (
 from mealkit.plan.planning import OWN_LAYER_BYTES, compiler_for, index_annotations, plan_image
 from mealkit.recipe.lock import lock_bytes
 from mealkit.recipe.locked_file import LockedFile
-from mealkit.recipe.origins import FolderOrigin
+from mealkit.recipe.origins import FolderOrigin, WheelOrigin
 from mealkit.recipe.requirements import ANNOTATION
 from mealkit.recipe.variant import joined, plain_locks
 
@@ -36,6 +36,25 @@ def lock_of(form=KIT, files=None, **changes):
 
 def plan(form=KIT, **changes):
     return plan_image(lock_of(form, **changes), LIBRARY)
+
+
+LOCAL = FolderOrigin(file="pairs.jsonl")
+WHEEL = WheelOrigin(package="data", version="1", member="data/pairs.jsonl")
+PAIRS = {"source": "folder", "path": "data", "files": ["pairs.jsonl", "corpus.jsonl"]}
+
+
+def lock_with_tests(*, in_image=True, places=(LOCAL,)):
+    """A lock with a data set, found at these places, and with the packages of a claim."""
+    lock = lock_of(with_value(KIT, "datasets", {"pairs": PAIRS}))
+    (dataset,) = lock.datasets.values()
+    files = tuple(item.model_copy(update={"origins": places}) for item in dataset.files)
+    return lock.model_copy(
+        update={
+            "datasets": {"pairs": dataset.model_copy(update={"files": files})},
+            "tests_in_image": in_image,
+            "test_packages": lock.gateway.packages if in_image else (),
+        }
+    )
 
 
 def file(path, size_bytes):
@@ -55,7 +74,7 @@ def contents(found, kind, form):
 
 def test_layers_stand_in_the_order_of_their_kinds():
     """What changes seldom is lowest, so that an edit leaves as many layers as can be."""
-    kinds = [layer.kind for layer in plan().layers]
+    kinds = [layer.kind for layer in plan_image(lock_with_tests(), LIBRARY).layers]
     assert kinds == sorted(kinds, key=list(LayerKind).index)
     assert set(kinds) == set(LayerKind)
 
@@ -84,6 +103,29 @@ def test_the_layers_with_modules_are_compiled_by_the_base_itself():
         (item,) = contents(found, kind, Bytecode)
         assert [name for name, _ in item.debs] == ["libc6"]
     assert contents(found, LayerKind.KIT, Bytecode) == []
+
+
+@pytest.mark.parametrize(
+    ("in_image", "places", "travels"),
+    [
+        (True, (WHEEL,), True),
+        (False, (WHEEL,), False),
+        (False, (WHEEL, LOCAL), False),
+        (False, (LOCAL, WHEEL), True),
+    ],
+)
+def test_data_travels_if_the_tests_do_or_if_it_is_nowhere_else(in_image, places, travels):
+    """Each data set is a layer of its own, right below the kit's."""
+    found = plan_image(lock_with_tests(in_image=in_image, places=places), LIBRARY)
+    *below, _ = found.layers
+    assert (below[-1].kind is LayerKind.DATASETS) is travels
+    assert ([layer.kind for layer in below].count(LayerKind.TESTS) == 1) is in_image
+    if travels:
+        assert below[-1].title == "pairs"
+        assert [item.path for item in below[-1].contents] == [
+            "opt/mealkit/datasets/pairs/corpus.jsonl",
+            "opt/mealkit/datasets/pairs/pairs.jsonl",
+        ]
 
 
 def test_a_large_file_has_a_layer_of_its_own_and_small_ones_share_one():

@@ -3,7 +3,7 @@
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.sources.local_wheels import local_wheels
 from mealkit.sources.python_packages import resolve_packages
 from mealkit.sources.uv_tool import _offered

@@ -11,7 +11,7 @@ from fakes import wheels
 
 from mealkit.digest import Digest
 from mealkit.errors import BuildError, KitError, LockError, SourceError
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.recipe.lock import LockedWheel
 from mealkit.sources.download import Downloader
 from mealkit.sources.locked_wheels import fetch_wheels

@@ -3,7 +3,7 @@
 import pytest
 from packaging.markers import InvalidMarker
 
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.sources.uv_target import marker_holds, uv_platform, wheel_tags
 
 TRIXIE = PythonTarget("3.13", "amd64", "2.41")

@@ -21,7 +21,7 @@ ASK = """
 import json, sys
 from pathlib import Path
 from mealkit.errors import MealkitError
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.oci.reference import Reference
 from mealkit.sources.debian.mirror_client import MirrorFetch
 from mealkit.sources.download import Downloader

@@ -5,19 +5,16 @@ of this machine, folders that the caller names, the sources that the lock names,
 image itself.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import MealkitError, Problem, failure
-from mealkit.oci.compression import max_unpacked_bytes, unpacked
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image, Layer
 from mealkit.oci.reference import Reference
-from mealkit.oci.tar_source import StreamSource
-from mealkit.oci.untar import Kind, TarStream
 from mealkit.paths import MODELS
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.fetching_inputs import (
@@ -25,6 +22,7 @@ from mealkit.pipeline.image.fetching_inputs import (
     fetch_locked_wheels,
     inputs_of,
 )
+from mealkit.pipeline.image.taking_files import files_in_layer
 from mealkit.pipeline.image.vouching import require_signed
 from mealkit.pipeline.kit.supplies import downloader
 from mealkit.pipeline.opening_images import open_elsewhere, open_image
@@ -34,12 +32,9 @@ from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, LockedDebianBase
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.sources.file_cache import FileCache
-from mealkit.stores.blobs import VirtualBlob
-from mealkit.untrusted import UntrustedError
 
 # Another place may have the input, or it is only in the kit's folder.
 _MISSING = ("SOURCE_", "PACKAGES_", "WHEEL_", "DEBIAN_", "KIT_FILE_MISSING")
-_MAX_ENTRIES = 100_000
 
 
 class Unavailable(Exception):  # noqa: N818  it is no error of the program, but a state of an input
@@ -180,7 +175,7 @@ def _packages(
     wanted: Collection[Digest], lock: Lock, compiler: Lock, inputs: RebuildInputs
 ) -> dict[Digest, Path]:
     """Fetch the Python and Debian packages among the wanted inputs."""
-    wheels = {item.sha256: item for item in (*lock.engine.packages, *lock.gateway.packages)}
+    wheels = {item.sha256: item for item in lock.wheels}
     bases = [item.runtime.base for item in (lock, compiler)]
     debs = {
         deb.sha256: deb
@@ -219,44 +214,22 @@ def _from_layer(
     Raises:
         TrustError: ``REBUILD_DIFFERS``: it has others.
     """
-    if isinstance(layer.blob, VirtualBlob) and len(missing) == 1:
-        layer.blob.check()
-        if layer.blob.file_digest == missing[0].sha256:
-            return {missing[0].sha256: layer.blob.source}  # hashed again when it is assembled
-    expected = {f"{MODELS}/{item.path}".encode(): item for item in missing}
-    cache = FileCache(inputs.home.files)
-    found: dict[Digest, Path] = {}
-    try:
-        limit = max_unpacked_bytes(layer.media_type, layer.blob.size_bytes)
-        chunks = unpacked(layer.media_type, layer.blob.chunks(), limit)
-        stream = TarStream(StreamSource(iter(chunks)), max_entries=_MAX_ENTRIES)
-        for member in stream.members():
-            file = expected.pop(member.path, None)
-            if file is not None and member.kind is Kind.FILE:
-                pieces = stream.data()
-                found |= [cache.add_chunks(pieces, member.size_bytes, _requirement(file, layer))]
-    except UntrustedError as error:
-        message = f"a layer of weights in the image cannot be read: {error}"
-        raise failure("REBUILD_DIFFERS", message, where=layer.blob.digest) from error
-    for file in expected.values():
-        message = f"{MODELS}/{file.path} is in the lock, but not in the image"
-        raise failure("REBUILD_DIFFERS", message, where=layer.blob.digest)
+
+    def differs(
+        message: str, measured: Digest | None = None, required: Digest | None = None
+    ) -> MealkitError:
+        where = layer.blob.digest
+        return failure(
+            "REBUILD_DIFFERS", message, where=where, measured=measured, required=required
+        )
+
+    wanted = {f"{MODELS}/{item.path}": item for item in missing}
+    found = files_in_layer(layer, wanted, FileCache(inputs.home.files), differs)
+    for path, file in wanted.items():
+        if file.sha256 not in found:
+            raise differs(f"{path} is in the lock, but not in the image")
     inputs.progress.phase(_note(missing, problems))
     return found
-
-
-def _requirement(file: LockedFile, layer: Layer) -> Callable[[Digest], None]:
-    def require(found: Digest) -> None:
-        if found != file.sha256:
-            raise failure(
-                "REBUILD_DIFFERS",
-                f"{MODELS}/{file.path} is not the file that the lock pins",
-                where=layer.blob.digest,
-                measured=found,
-                required=file.sha256,
-            )
-
-    return require
 
 
 def _note(files: Sequence[LockedFile], problems: Sequence[Problem]) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mealkit.digest import Digest
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.opened_kit import OpenedKit
-from mealkit.pipeline.kit.supplies import downloader, open_supplies
+from mealkit.pipeline.kit.supplies import downloader, open_dataset_supplies, open_supplies
 from mealkit.plan.layers import Bytecode, DebianTree, InputFile, LayerPlan, WheelTree
 from mealkit.progress import Progress
 from mealkit.recipe.glibc import glibc_of
@@ -32,9 +32,13 @@ def fetch_inputs(
     """
     wanted = inputs_of(layers)
     files = [file for file in lock.model.files if file.sha256 in wanted]
-    wheels = [
-        wheel for wheel in (*lock.engine.packages, *lock.gateway.packages) if wheel.sha256 in wanted
+    data = [
+        file
+        for dataset in lock.datasets_in_image.values()
+        for file in dataset.files
+        if file.sha256 in wanted
     ]
+    wheels = [wheel for wheel in lock.wheels if wheel.sha256 in wanted]
     bases = [item.runtime.base for item in (lock, compiler or lock)]
     packages = {
         deb.sha256: deb for base in bases if base.source == "debian" for deb in base.packages
@@ -47,6 +51,8 @@ def fetch_inputs(
         inputs |= fetch_locked_debs(debs, home, progress)
     if files:
         inputs |= _fetch_weights(kit, files, home, progress)
+    if data:
+        inputs |= fetch_datasets(kit, data, home, progress)
     return inputs
 
 
@@ -118,5 +124,24 @@ def _fetch_weights(
     whole = kit.parts.kit
     with open_supplies(whole, kit.folder, kit.bounds, home, task) as supplies:
         found = fetch_weights(kit.folder, whole.model, files, supplies, progress.notice)
+    task.done(f"{len(files)} files")
+    return found
+
+
+def fetch_datasets(
+    kit: OpenedKit, files: Sequence[LockedFile], home: Home, progress: Progress
+) -> dict[Digest, Path]:
+    """Return the verified files of a kit's data sets, from the places that the kit names.
+
+    Raises:
+        SourceError: every place of a file failed.
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
+    """
+    from mealkit.sources.dataset_files import fetch_locked_datasets
+
+    whole = kit.parts.kit
+    task = progress.task("data sets", sum(file.size_bytes for file in files))
+    with open_dataset_supplies(whole, kit.bounds, home, task) as supplies:
+        found = fetch_locked_datasets(kit.folder, whole.datasets, files, supplies, progress.notice)
     task.done(f"{len(files)} files")
     return found

@@ -19,7 +19,9 @@ from mealkit.kit.files import image_path
 from mealkit.kit.load import LoadedKit, load_kit
 from mealkit.lock.compare import Change
 from mealkit.lock.drift import drift, needs_network
-from mealkit.lock.resolve import KitParts, offline_lock, requests_of
+from mealkit.lock.kit_parts import KitParts
+from mealkit.lock.resolve import offline_lock, requests_of
+from mealkit.lock.resolved_datasets import CurrentDatasets, dataset_requests
 from mealkit.lock.resolved_weights import CurrentWeights
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import KitFolder, LockFile, kit_named
@@ -31,7 +33,7 @@ from mealkit.untrusted import UntrustedError, read_file
 # A message names this many differences; the rest are counted.
 _SHOWN = 6
 # The inputs that may be on this machine.
-_LOCAL = ("model.files.", "runtime.base")
+_LOCAL = ("model.files.", "datasets.", "runtime.base")
 # Hashing less takes a moment, which needs no display.
 _LARGE_BYTES = 256 * 1024 * 1024
 
@@ -149,6 +151,7 @@ def _as_it_is_now(kit: OpenedKit, lock: Lock, home: Home, progress: Progress) ->
     if asked.weights == lock.requests.weights:  # else all weights are resolved again
         current = _current_weights(kit, lock, home, progress)
         parts = replace(parts, current=current)
+    parts = replace(parts, current_datasets=_current_datasets(kit, lock, home, progress))
     base = parts.kit.runtime.base
     if base.source == "image" and image_path(base.reference) and asked.base == lock.requests.base:
         from mealkit.pipeline.kit.bases import changed_bases
@@ -172,6 +175,32 @@ def _current_weights(
     task = progress.task("comparing local files", None) if large else SILENT_TASK
     with open_supplies(whole, kit.folder, kit.bounds, home, task) as supplies:
         current = changed_weights(kit.folder, whole.model, lock.model, supplies)
+    task.done()
+    return current
+
+
+def _current_datasets(
+    kit: OpenedKit, lock: Lock, home: Home, progress: Progress
+) -> CurrentDatasets:
+    """Return the data sets whose local files differ from the lock; others are resolved again."""
+    whole, asked = kit.parts.kit, dataset_requests(kit.parts.kit)
+    entries = {
+        name: entry
+        for name, entry in whole.datasets.items()
+        if entry.source == "folder"
+        and name in lock.datasets
+        and lock.requests.datasets.get(name) == asked[name]
+    }
+    if not entries:
+        return CurrentDatasets()
+    from mealkit.pipeline.kit.supplies import open_dataset_supplies
+    from mealkit.sources.dataset_files import changed_datasets
+
+    size = sum(file.size_bytes for name in entries for file in lock.datasets[name].files)
+    is_large = size > _LARGE_BYTES
+    task = progress.task("comparing local data", None) if is_large else SILENT_TASK
+    with open_dataset_supplies(whole, kit.bounds, home, task) as supplies:
+        current = changed_datasets(kit.folder, entries, lock.datasets, supplies)
     task.done()
     return current
 

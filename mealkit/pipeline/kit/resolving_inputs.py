@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.bases import locked_base
 from mealkit.pipeline.kit.opened_kit import OpenedKit
-from mealkit.pipeline.kit.supplies import open_supplies
+from mealkit.pipeline.kit.supplies import open_dataset_supplies, open_supplies
 from mealkit.progress import SILENT_TASK, Progress
+from mealkit.recipe.claims import LockedDataset
 from mealkit.recipe.kit import Base, Kit
 from mealkit.recipe.lock import LockedBase, LockedDebianBase, LockedWheel, ModelShape
 from mealkit.recipe.locked_file import LockedFile
@@ -35,6 +36,19 @@ class KitInputs:
         for notice in notices:
             self._progress.notice(notice)
         return files, shape
+
+    def datasets(self, kit: Kit) -> Mapping[str, LockedDataset]:
+        """Resolve every file of the data sets."""
+        from mealkit.sources.dataset_files import resolve_datasets
+
+        self._progress.phase(f"resolving the data sets {', '.join(kit.datasets)}")
+        task = self._progress.task("data sets", None)
+        with open_dataset_supplies(kit, self._kit.bounds, self._home, task) as supplies:
+            found, notices = resolve_datasets(self._kit.folder, kit.datasets, supplies)
+        task.done(f"{sum(len(item.files) for item in found.values())} files")
+        for notice in notices:
+            self._progress.notice(notice)
+        return found
 
     def signatures(self, kit: Kit, files: Sequence[LockedFile]) -> tuple[LockedSignature, ...]:
         """Verify the publishers' signatures of the files; only the signatures are downloaded."""

@@ -1,7 +1,8 @@
 """Prepares what the source adapters need: a downloader, and digests of a kit's files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,25 +39,52 @@ def open_supplies(
     kit: Kit, folder: Path, bounds: Bounds, home: Home, task: Task
 ) -> Iterator["Supplies"]:
     """Open the supplies for the adapters of weights of a kit in a folder."""
+
+    def job(path: Path) -> HashJob:
+        # The digest of the file's layer is computed together with the file's own. Both are needed,
+        # and two threads hash twice in the time of one.
+        return _hash_job(path, _image_path(kit, folder, path))
+
+    with _supplies(kit.model.weights, bounds, home, task, job) as supplies:
+        lifted = frozenset(kit.allow_secrets)
+        any_data = takes_any_data(kit.runtime.engine)
+        yield replace(supplies, allow_secrets=lifted, any_data=any_data)
+
+
+@contextmanager
+def open_dataset_supplies(kit: Kit, bounds: Bounds, home: Home, task: Task) -> Iterator["Supplies"]:
+    """Open the supplies for the adapters of data sets, which may have any format."""
+
+    def job(path: Path) -> HashJob:
+        return HashJob(path, b"", b"")
+
+    with _supplies(tuple(kit.datasets.values()), bounds, home, task, job) as supplies:
+        lifted = frozenset(kit.allow_secrets)
+        yield replace(supplies, allow_secrets=lifted, any_data=True, field="datasets")
+
+
+@contextmanager
+def _supplies(
+    entries: Sequence[Weights],
+    bounds: Bounds,
+    home: Home,
+    task: Task,
+    job: Callable[[Path], HashJob],
+) -> Iterator["Supplies"]:
     from mealkit.sources.source import Supplies
 
     digests = DigestCache(home.store / "digests")
 
     def hash_files(paths: Sequence[Path]) -> list[Digest]:
-        # The digest of the file's layer is computed together with the file's own. Both are needed,
-        # and two threads hash twice in the time of one.
-        jobs = [_hash_job(path, _image_path(kit, folder, path)) for path in paths]
-        return [found.file for found in digests.digest_files(jobs)]
+        return [found.file for found in digests.digest_files([job(path) for path in paths])]
 
     with downloader(home, task) as fetcher, ExitStack() as stack:
         artifacts = None
-        if any(place.source == "oci" for item in kit.model.weights for place in _places(item)):
+        if any(place.source == "oci" for item in entries for place in _places(item)):
             from mealkit.stores.registry.artifact_reader import RegistryArtifacts
 
             artifacts = stack.enter_context(closing(RegistryArtifacts()))
-        lifted = frozenset(kit.allow_secrets)
-        any_data = takes_any_data(kit.runtime.engine)
-        yield Supplies(fetcher, hash_files, bounds.roots, lifted, any_data, artifacts)
+        yield Supplies(fetcher, hash_files, bounds.roots, artifacts=artifacts)
 
 
 def _places(entry: Weights) -> tuple[Place, ...]:

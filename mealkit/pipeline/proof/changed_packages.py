@@ -3,7 +3,7 @@
 from mealkit.acceptance.salt_report import ChangedValue
 from mealkit.errors import MealkitError, failure
 from mealkit.kit.requirement_lines import fault_in, required_name
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.lock.salt import Pinch
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.opened_kit import OpenedKit
