@@ -5,6 +5,7 @@ sent, as always to podman. Raises ContainerError if the engine has another image
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +105,17 @@ def holder_of(name: str, image: Image, client: docker.DockerClient) -> Holder | 
     if found.id in {str(image.config_descriptor.digest), str(image.digest)}:
         return None
     return Holder(str(found.id), found.labels)
+
+
+def remove(image: Image, client: docker.DockerClient) -> None:
+    """Remove an image and its names from the engine, if the engine has it and no container uses it.
+
+    Raises:
+        ContainerError: ``CLIENT_UNAVAILABLE``.
+    """
+    for identity in (image.config_descriptor.digest, image.digest):
+        with suppress(docker.errors.NotFound):
+            client.images.remove(str(identity), force=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The build side of the llama-cpp engine: GGUF on the CPU, in the worker's process."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,6 +16,15 @@ from mealkit.engines.published_models import (
     Served,
     on_processors,
 )
+from mealkit.engines.salting import (
+    EVERY_OTHER,
+    Other,
+    Pinned,
+    Salted,
+    another_file,
+    instead,
+    kept,
+)
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
 from mealkit.recipe.answers import StrictModel
@@ -22,8 +32,18 @@ from mealkit.recipe.kit import Task
 from mealkit.recipe.requirements import Demand
 from mealkit.strings import LoosePath
 
-Tokens = Annotated[int, Field(ge=1, le=1_048_576)]
+_LAST_DIGITS = "it changes the speed, and at most the last digits"
+_MEMORY = "it changes the speed and the memory"
+
+Tokens = Annotated[int, Field(ge=1, le=1_048_576), kept(_LAST_DIGITS)]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0"]
+
+
+def _less_exact_values(pinned: Pinned) -> Sequence[Other]:
+    """Return a quantised cache, which needs flash_attn, or the usual one."""
+    if pinned.value == "q8_0":
+        return (Other("f16"),)
+    return (Other("q8_0", {} if pinned.values["flash_attn"] else {"flash_attn": True}),)
 
 
 class LlamaCppSettings(StrictModel):
@@ -33,29 +53,31 @@ class LlamaCppSettings(StrictModel):
     GGUF.
     """
 
-    model: LoosePath = "model.gguf"
+    model: Annotated[LoosePath, another_file(".gguf")] = "model.gguf"
     """The GGUF's path below /models; the first part of a GGUF in parts."""
     n_batch: Tokens = 512
     """The number of a request's tokens per batch; embeddings need at least max_length."""
     n_ubatch: Tokens = 512
     """The number of tokens that are computed together; another number changes the last bits."""
-    n_parallel: Literal[1] = 1
+    n_parallel: Annotated[Literal[1], EVERY_OTHER] = 1
     """Concurrent requests: one, so that no request changes the numbers of another."""
-    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    threads: Annotated[int, Field(ge=1, le=1024), kept(_LAST_DIGITS)] = 1
     """The number of threads for the computation."""
-    flash_attn: bool = False
+    flash_attn: Annotated[bool, EVERY_OTHER] = False
     """Compute attention without the matrix of all scores: less memory, slightly less exact."""
-    cache_type_k: CacheType = "f16"
+    cache_type_k: Annotated[CacheType, instead("q8_0", "f16")] = "f16"
     """The data type of the cached keys."""
-    cache_type_v: CacheType = "f16"
+    cache_type_v: Annotated[CacheType, Salted(_less_exact_values)] = "f16"
     """The data type of the cached values; q8_0 and q4_0 need flash_attn."""
-    use_mmap: bool = True
+    use_mmap: Annotated[bool, kept(_MEMORY)] = True
     """Map the file into memory instead of reading it: other containers share the memory."""
-    use_mlock: bool = False
+    use_mlock: Annotated[bool, kept(_MEMORY)] = False
     """Prevent the weights from being swapped out; the container needs permission for this."""
-    repack: bool = False
+    repack: Annotated[bool, kept(_LAST_DIGITS)] = False
     """Copy quantised weights into the processor's own layout: faster, but twice the memory."""
-    n_gpu_layers: Annotated[int, Field(ge=0, le=10_000)] = 0
+    n_gpu_layers: Annotated[
+        int, Field(ge=0, le=10_000), kept("another device needs another machine")
+    ] = 0
     """The number of layers on the GPU; more than 0 needs a llama-cpp-python with GPU support."""
 
     @model_validator(mode="after")

@@ -22,6 +22,7 @@ from mealkit.engines.published_models import (
     TokenizerFiles,
     on_processors,
 )
+from mealkit.engines.salting import another_file, kept
 from mealkit.recipe.answers import StrictModel
 from mealkit.recipe.kit import Task
 from mealkit.recipe.requirements import Demand
@@ -31,9 +32,9 @@ from mealkit.strings import LoosePath
 class OnnxSettings(StrictModel):
     """The flags of onnxruntime that can change an answer or its speed."""
 
-    graph: LoosePath = "model.onnx"
+    graph: Annotated[LoosePath, another_file(".onnx")] = "model.onnx"
     """The graph's path below /models."""
-    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    threads: Annotated[int, Field(ge=1, le=1024), kept("it changes the speed")] = 1
     """The number of threads within one operator."""
 
 

@@ -1,6 +1,6 @@
 """The build side of the python engine: the paper's own code, its packages and its typed inputs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field, JsonValue, StringConstraints
@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, StringConstraints
 from mealkit.engines.engine import Recipe, Values
 from mealkit.engines.handler_source import Handler, handler_problems
 from mealkit.engines.imported_modules import unprovided_modules
+from mealkit.engines.salting import NEXT, Other, Pinned, Salted, kept
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
 from mealkit.recipe.answers import StrictModel
@@ -23,6 +24,25 @@ _PROVIDED = frozenset(
     }
 )
 _ADDRESS = r"^https?://[A-Za-z0-9.\-\[\]:]+/(?:[A-Za-z0-9._~%!$&'()*+,;=:@-]+/)*$"
+_LIMIT = "it limits what a request may have"
+
+
+def _each_parameter(pinned: Pinned) -> Sequence[Other] | str:
+    """Return the parameters with each number doubled, or each boolean the opposite, one by one."""
+    values = pinned.value if isinstance(pinned.value, dict) else {}
+    changed = {name: _another(value) for name, value in values.items()}
+    found = [Other({**values, name: value}) for name, value in changed.items() if value is not None]
+    return found or "it has no number and no boolean"
+
+
+def _another(value: JsonValue) -> JsonValue:
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value * 2 or 1
+        case _:
+            return None
 
 
 class PredictionHyperparameters(StrictModel):
@@ -31,9 +51,11 @@ class PredictionHyperparameters(StrictModel):
     callers_may_set: ClassVar = frozenset({SEED.name})
     """The parameters that a request may also have: a kit may name them in ``overrides``."""
 
-    seed: Annotated[int, Field(**SEED.bounds)] = SEED.neutral
+    seed: Annotated[int, Field(**SEED.bounds), NEXT] = SEED.neutral
     """The seed of random, numpy and torch, which is set before the load and before each request."""
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    parameters: Annotated[dict[str, JsonValue], Salted(_each_parameter)] = Field(
+        default_factory=dict
+    )
     """Values for the code: its ``load`` gets them if it has a parameter ``parameters``."""
 
 
@@ -41,21 +63,25 @@ class PythonSettings(StrictModel):
     """Where the handler is, and how it is called."""
 
     handler: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9_/]+\.py:[A-Za-z_][A-Za-z0-9_]*$")
+        str,
+        StringConstraints(pattern=r"^[A-Za-z0-9_/]+\.py:[A-Za-z_][A-Za-z0-9_]*$"),
+        kept("another handler is another method"),
     ]
     """FILE.py:CLASS, with the file in ``runtime.code``."""
-    concurrency: Annotated[int, Field(ge=1, le=1024)] = 1
+    concurrency: Annotated[int, Field(ge=1, le=1024), kept("it changes the speed")] = 1
     """How many calls of predict run concurrently. Above 1, they share the seeded state."""
-    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    threads: Annotated[int, Field(ge=1, le=1024), kept("it changes the speed")] = 1
     """Threads within one operator of numpy, torch and other libraries that use OMP_NUM_THREADS."""
-    fetch_from: tuple[Annotated[str, StringConstraints(pattern=_ADDRESS)], ...] = ()
+    fetch_from: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=_ADDRESS)], ...], kept(_LIMIT)
+    ] = ()
     """The URLs from which files of a request may be fetched: https://HOST/, or a folder on it with
     a slash at the end. None: callers send the files themselves."""
-    fetch_private: bool = False
+    fetch_private: Annotated[bool, kept(_LIMIT)] = False
     """Whether these URLs may point to addresses that are not public, as in a company network."""
-    fetch_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
+    fetch_seconds: Annotated[int, Field(ge=1, le=3600), kept(_LIMIT)] = 30
     """The maximum time for all fetches of a request together."""
-    max_file_bytes: Annotated[int, Field(ge=1, le=2**40)] = 16 * 1024 * 1024
+    max_file_bytes: Annotated[int, Field(ge=1, le=2**40), kept(_LIMIT)] = 16 * 1024 * 1024
     """The maximum size of all files of a request together, and of each file of an answer."""
 
 

@@ -19,6 +19,7 @@ from mealkit.engines.published_models import (
     TokenizerFiles,
     on_processors,
 )
+from mealkit.engines.salting import EVERY_OTHER, kept
 from mealkit.engines.transformers.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
@@ -30,17 +31,21 @@ from mealkit.recipe.requirements import Demand
 class TransformersSettings(StrictModel):
     """The flags of transformers and torch that can change an answer or its speed."""
 
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    dtype: Annotated[Literal["float32", "float16", "bfloat16"], EVERY_OTHER] = "float32"
     """The data type of the computation, whatever type the weights are stored in."""
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Annotated[
+        Literal["cpu", "cuda"], kept("another device needs another machine, and other packages")
+    ] = "cpu"
     """cuda: the container's first GPU; without a GPU the engine does not start."""
-    attn_implementation: Literal["sdpa", "eager"] = "sdpa"
+    attn_implementation: Annotated[Literal["sdpa", "eager"], EVERY_OTHER] = "sdpa"
     """sdpa: torch's own fused attention; eager: the model's own code."""
-    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    threads: Annotated[int, Field(ge=1, le=1024), kept("it changes the speed")] = 1
     """The number of threads within one operator, on the CPU."""
-    max_batch_size: Literal[1] = 1
+    max_batch_size: Annotated[Literal[1], EVERY_OTHER] = 1
     """How many inputs are computed together: one, so that no input changes another's answer."""
-    trust_remote_code: bool = False
+    trust_remote_code: Annotated[
+        bool, kept("it decides whether code may run, not what it computes")
+    ] = False
     """Whether pinned Python files among the weights may be run."""
 
 

