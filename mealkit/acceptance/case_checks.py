@@ -15,13 +15,12 @@ from typing import Any
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
 
 from mealkit.acceptance.answer_journal import Reply
-from mealkit.acceptance.json_values import at_pointer, comparable
+from mealkit.acceptance.json_values import at_pointer, same_json
 from mealkit.acceptance.packages import needed
 from mealkit.acceptance.questions import (
     AnswerError,
     Question,
     cosine,
-    first_path,
     generated,
     label,
     output,
@@ -32,6 +31,7 @@ from mealkit.acceptance.report import MAX_SAMPLES, CaseFault, CaseResult, Verdic
 from mealkit.errors import Owner
 from mealkit.recipe.cases import Case, Expectation
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.task_endpoints import case_endpoint
 from mealkit.untrusted import UntrustedError, read_file
 
 _MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -44,7 +44,7 @@ def case_question(case: Case, lock: Lock, files: Path | None) -> Question:
     Raises:
         LookupError: a file is not there; the message is the reason.
     """
-    path = case.endpoint or first_path(lock)
+    path = case_endpoint(case, lock)
     body: dict[str, Any] = {"model": lock.model.name, **case.request}
     if case.files:
         given = body.get("input")
@@ -93,8 +93,11 @@ def unmet(expected: Expectation, value: Any) -> str | None:
         case Expectation(cosine=tuple(other), at_least=float(least)):
             return _cosine_fault(other, value, least)
         case _:
-            is_same = comparable(value) == comparable(expected.equals)
-            return None if is_same else json.dumps(expected.equals, ensure_ascii=False)
+            return (
+                None
+                if same_json(value, expected.equals)
+                else json.dumps(expected.equals, ensure_ascii=False)
+            )
 
 
 def _fault(expected: Expectation, whole: Any) -> CaseFault | None:
