@@ -64,6 +64,15 @@ def source_folder(kit_folder: Path, path: str) -> Path:
         raise OSError(f"this user does not exist: {path}") from error
 
 
+def file_entries(data: Any) -> Iterator[tuple[Any, FieldPath]]:
+    """Yield the entries of a kit that name files of weights or data, and their places."""
+    for index, entry in _items(_part(data, "model"), "weights"):
+        yield entry, ("model", "weights", index)
+    datasets = _part(data, "datasets")
+    for name, entry in datasets.items() if isinstance(datasets, dict) else ():
+        yield entry, ("datasets", name)
+
+
 def secret_problem(name: str, what: str, where: str | None) -> Problem:
     """Return the problem that a file looks like a secret; the hint has the line that allows it."""
     word = name if name.replace("/", "").replace(".", "").isalnum() else json.dumps(name)
@@ -194,12 +203,12 @@ class KitFiles:
 
     def _folders(self) -> Iterator[tuple[str, FieldPath]]:
         data = self._document.data
-        for index, entry in _items(_part(data, "model"), "weights"):
+        for entry, at in file_entries(data):
             for step, place in ((None, entry), *_items(entry, "mirrors")):
                 path = _part(place, "path")
                 if _part(place, "source") == "folder" and isinstance(path, str):
                     inner = () if step is None else ("mirrors", step)
-                    yield path, ("model", "weights", index, *inner, "path")
+                    yield path, (*at, *inner, "path")
         reference = _part(_part(_part(data, "runtime"), "base"), "reference")
         if isinstance(reference, str) and (path := image_path(reference)) is not None:
             yield path, ("runtime", "base", "reference")
