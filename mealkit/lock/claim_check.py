@@ -6,10 +6,8 @@ statements that can be checked: a regular expression that compiles, a schema tha
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import NoReturn
 
-from pydantic import JsonValue
-
+from mealkit.contract.value_schema import schema_fault
 from mealkit.errors import Problem, problem
 from mealkit.kit.document import Path
 from mealkit.kit.wording import dotted
@@ -145,7 +143,7 @@ def _expectation_problems(expected: Expectation, path: Path, where: Where) -> It
         yield _problem((*path, "matches"), message, where, "correct it; see docs.rs/regex")
     if expected.schema_ is not None and (fault := schema_fault(expected.schema_)):
         hint = "correct it; https://json-schema.org/draft/2020-12"
-        yield _problem((*path, "schema"), fault, where, hint)
+        yield _problem((*path, "schema"), f"not a usable JSON Schema: {fault}", where, hint)
 
 
 def _pattern_fault(pattern: str) -> str | None:
@@ -156,18 +154,3 @@ def _pattern_fault(pattern: str) -> str | None:
     except SchemaError as error:
         return shown(str(error).split("\n")[-1] or str(error))
     return None
-
-
-def schema_fault(schema: Mapping[str, JsonValue]) -> str | None:
-    """Return why a value is no JSON Schema that can be used without other documents."""
-    from jsonschema_rs import Draft202012Validator  # noqa: PLC0415  late: few kits have schemas
-
-    try:
-        Draft202012Validator(dict(schema), retriever=_refused)
-    except ValueError as error:
-        return f"not a JSON Schema: {shown(str(error).partition(chr(10))[0])}"
-    return None
-
-
-def _refused(address: str) -> NoReturn:
-    raise ValueError(f"it refers to another document: {address}")

@@ -230,6 +230,7 @@ def _offline(parts: KitParts, previous: Lock) -> Lock:
         previous.gateway.packages,
         weights,
         offline_datasets(parts.kit, parts.current_datasets, previous),
+        previous.test_packages if parts.kit.tests_in_image else (),
     )
     return _lock(parts, resolved, previous.requests)
 
@@ -299,6 +300,7 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
         claims=kit.claims,
         cases=kit.cases,
         tests_in_image=kit.tests_in_image,
+        test_packages=resolved.test_packages,
         data=kit.data,
     )
 

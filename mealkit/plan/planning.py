@@ -90,6 +90,15 @@ def plan_image(
     )
 
 
+def files_in_image(lock: Lock) -> dict[str, LockedFile]:
+    """Return the pinned files that the image has unchanged, by their path: weights and data."""
+    data = [file for item in lock.datasets_in_image.values() for file in item.files]
+    return {
+        **{f"{MODELS}/{file.path}": file for file in lock.model.files},
+        **{f"{DATASETS}/{file.path}": file for file in data},
+    }
+
+
 def index_annotations(lock: Lock) -> Mapping[str, str]:
     """Return the annotations of the index of a kit's images: those that apply to all of them.
 

@@ -23,7 +23,7 @@ from mealkit.memory.shape import Shape
 from mealkit.names import clash, one_line
 from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel, answer_part
 from mealkit.recipe.cases import Cases
-from mealkit.recipe.claims import Claims, LockedDataset, LockedDatasets
+from mealkit.recipe.claims import Claims, LockedDataset, LockedDatasets, travelling
 from mealkit.recipe.data_contract import DataContract
 from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock_records import About, Requests
@@ -341,12 +341,8 @@ class Lock(StrictModel):
 
     @property
     def datasets_in_image(self) -> dict[str, LockedDataset]:
-        """The data sets that travel in the image: all if it has the tests, else local ones."""
-        return {
-            name: dataset
-            for name, dataset in self.datasets.items()
-            if self.tests_in_image or dataset.is_only_here
-        }
+        """The data sets that travel in the image."""
+        return travelling(self.datasets, tests_in_image=self.tests_in_image)
 
 
 _RARE = frozenset(
