@@ -7,6 +7,7 @@ statements that can be checked: a regular expression that compiles, a schema tha
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
+from mealkit.acceptance.metric_table import METRICS
 from mealkit.contract.value_schema import schema_fault
 from mealkit.errors import Problem, problem
 from mealkit.kit.document import Path
@@ -76,6 +77,12 @@ def _claim_problems(
         message = f"a kit with the task {task} is not asked for {ask.kind}"
         hint = f"write kind: {' or '.join(_KINDS[task])}"
         yield _problem((*path, "ask", "kind"), message, where, hint)
+    kinds = METRICS[claim.metric].kinds
+    if kinds and ask.kind in _KINDS[task] and ask.kind not in kinds:
+        fitting = [metric.value for metric, traits in METRICS.items() if ask.kind in traits.kinds]
+        message = f"{claim.metric.value} does not measure answers to the question {ask.kind}"
+        hint = f"write one of these: {', '.join(fitting)}"
+        yield _problem((*path, "metric"), message, where, hint)
     if isinstance(ask, AskRetrieval):
         yield from _data_problems(kit, ask.corpus, (*path, "ask", "corpus"), where)
     if isinstance(ask, AskGeneration):

@@ -52,11 +52,12 @@ GENERATION = {"kind": "generation", "prompt": "query"}
         (claim(data="pairs/pairs.jsonl"), "data", "has no file", "pairs/test/pairs.jsonl"),
         (claim(ask={"kind": "classification"}), "ask.kind", "task embeddings", "similarity"),
         (
-            claim(ask={"kind": "retrieval", "query": "q", "corpus": "docs"}),
+            claim(metric="mrr", ask={"kind": "retrieval", "query": "q", "corpus": "docs"}),
             "ask.corpus",
             "no data set 'docs'",
             "pairs",
         ),
+        (claim(metric="bleu"), "metric", "does not measure", "spearman, pearson"),
         (claim(name="other"), "name", "has the name other, too", "own name"),
     ],
 )
