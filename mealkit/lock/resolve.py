@@ -36,16 +36,16 @@ from mealkit.recipe.kit import Base, Kit, kit_json
 from mealkit.recipe.lock import (
     Lock,
     LockedBase,
-    LockedCode,
     LockedEngine,
     LockedGateway,
     LockedModel,
-    LockedPrompt,
     LockedRuntime,
     LockedWheel,
     ModelShape,
 )
-from mealkit.recipe.lock_records import About, Requests
+from mealkit.recipe.lock_records import About, LockedCode, LockedPrompt, Requests
+from mealkit.recipe.locked_file import LockedFile
+from mealkit.recipe.origins import FolderOrigin
 from mealkit.recipe.variant import architectures_of, joined, plain_lock
 
 
@@ -327,9 +327,23 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
         datasets=dict(resolved.datasets),
         claims=kit.claims,
         cases=kit.cases,
+        case_files=_case_files(parts),
         tests_in_image=kit.tests_in_image,
         test_packages=resolved.test_packages,
         data=kit.data,
+    )
+
+
+def _case_files(parts: KitParts) -> tuple[LockedFile, ...]:
+    return tuple(
+        LockedFile(
+            path=path,
+            sha256=digest,
+            size_bytes=size_bytes,
+            format="data",
+            origins=(FolderOrigin(file=path),),
+        )
+        for path, (digest, size_bytes) in sorted(parts.case_files.items())
     )
 
 

@@ -143,6 +143,7 @@ def open_kit(
         mealkit_version=__version__,
         gateway_bounds=GATEWAY_BOUNDS,
         signers=loaded.signers,
+        case_files=loaded.case_files,
     )
     lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
     warnings = (*loaded.warnings, *engine.warnings)

@@ -114,3 +114,41 @@ def test_a_rendered_context_has_the_data(tested, home, tmp_path):
     assert path.read_bytes() == ROWS
     text = (tmp_path / "context" / "Dockerfile").read_text()
     assert f"/opt/mealkit/datasets/sts/pairs.jsonl  {Digest.of(ROWS)}" in text
+
+
+HANDLER = """
+from pathlib import Path
+
+
+class Reader:
+    def predict(self, page: Path) -> str:
+        return page.name
+"""
+
+
+def test_the_files_of_cases_travel_in_the_image(kit, home, build):
+    """They are pinned by digest, an edit is drift, and two cases may name the same file."""
+    (kit / "pages").mkdir()
+    (kit / "pages" / "a.png").write_bytes(b"\x89PNG\r\n")
+    (kit / "handler.py").write_text(HANDLER)
+    case = {"request": {"input": {}}, "files": {"page": "pages/a.png"}}
+    runtime = {"engine": "python", "settings": {"handler": "handler.py:Reader"}}
+
+    def change(form):
+        form["model"]["task"] = "prediction"
+        form["runtime"] |= {**runtime, "code": ["handler.py"]}
+        form["cases"] = [{"name": "one", **case}, {"name": "two", **case}]
+        del form["hyperparameters"], form["prompts"]
+
+    edit_kit(kit, change)
+    report = build(kit)
+    image = LocalStore(home.store).image(str(report.digest))
+    (layer,) = data_layers(image)
+    assert layer.created_by == "mealkit: datasets: files of cases"
+    assert b"opt/mealkit/cases/pages/a.png" in listed_files([layer])
+    (file,) = lock_of(image).case_files
+    assert (file.path, file.sha256) == ("pages/a.png", Digest.of(b"\x89PNG\r\n"))
+
+    (kit / "pages" / "a.png").write_bytes(b"other")
+    changes = [change.path for change in open_kit(kit, home).drift]
+    assert changes == [f"case_files.pages/a.png.{name}" for name in ("sha256", "size_bytes")]
