@@ -17,6 +17,7 @@ from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.document import Document
 from mealkit.kit.files import image_path
 from mealkit.kit.load import LoadedKit, load_kit
+from mealkit.lock.claim_check import claim_problems
 from mealkit.lock.compare import Change
 from mealkit.lock.drift import drift, needs_network
 from mealkit.lock.kit_parts import KitParts
@@ -122,7 +123,11 @@ def open_kit(
     named = kit if isinstance(kit, KitFolder) else kit_named(str(kit))
     loaded = load_kit(named.path, check, allowed=allowed)
     engine = check_engine_parts(loaded)
-    problems = [*engine.problems, *_prompt_problems(loaded)]
+    problems = [
+        *engine.problems,
+        *_prompt_problems(loaded),
+        *claim_problems(loaded.kit, engine.task, loaded.where),
+    ]
     if problems:
         raise failures(problems)
     parts = KitParts(
@@ -138,6 +143,7 @@ def open_kit(
         mealkit_version=__version__,
         gateway_bounds=GATEWAY_BOUNDS,
         signers=loaded.signers,
+        case_files=loaded.case_files,
     )
     lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
     warnings = (*loaded.warnings, *engine.warnings)
