@@ -24,6 +24,18 @@ MAX_VIOLATIONS = 100
 """The most violations that one check returns; a request may have thousands."""
 
 
+_CODES = {
+    "schema": "DATA_SCHEMA",
+    "range": "DATA_RANGE",
+    "provenance": "DATA_PROVENANCE",
+    "age": "DATA_AGE",
+    "length": "DATA_LENGTH",
+    "quality": "DATA_QUALITY",
+    "languages": "DATA_LANGUAGES",
+    "duplicates": "DATA_DUPLICATES",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class InputRules:
     """The rules of one input that are not off."""
@@ -85,7 +97,7 @@ def _input_rules(name: str, rules: InputContract, tools: Tools) -> InputRules:
     texts: list[TextRule] = []
 
     def place(rule: str, action: Action) -> Place:
-        return Place(name, rule, action, f"DATA_{rule.upper()}")
+        return Place(name, rule, action, _CODES[rule])
 
     if schema := rules.schema_:
         values.append(SchemaCheck(place("schema", schema.action), schema))
