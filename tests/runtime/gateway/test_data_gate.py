@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fakes.kits import KIT, kit_of
 
 from mealkit.errors import MealkitError
 from mealkit.recipe.data_contract import DataContract
@@ -16,6 +17,7 @@ from mealkit.runtime.api.rerank import RERANK
 from mealkit.runtime.api.responses.responses_endpoint import RESPONSES
 from mealkit.runtime.api.served_model import ServedModel
 from mealkit.runtime.gateway.data_gate import MAX_COUNTED, DataGate
+from mealkit.runtime.gateway_packages import GATEWAY_REQUIREMENTS, gateway_requirements
 
 SHORT = {"length": {"maximum_characters": 8}}
 LONG = "more than eight"
@@ -233,3 +235,26 @@ def test_counting_needs_no_contract_for_tokens(kit):
     """Callers count the tokens of a text in order to shorten it."""
     answer = kit.post("/v1/tokenize", prompt="a text with too many words")
     assert answer.json()["count"] == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "further"),
+    [
+        ({}, ()),
+        ({"data": {"inputs": {"input": SHORT}}}, ()),
+        ({"data": {"inputs": {"input": {"schema": {"schema": {}}}}}}, ("jsonschema-rs>=0.60",)),
+        ({"data": {"inputs": {"input": {"languages": {"allowed": ["en"]}}}}}, ("py3langid>=0.4",)),
+        (
+            {"data": {"inputs": {"input": {"schema": {"schema": {}, "action": "off"}, **SHORT}}}},
+            (),
+        ),
+        (
+            {"cases": [{"name": "a", "request": {}, "expect": [{"schema": {"type": "array"}}]}]},
+            ("jsonschema-rs>=0.60",),
+        ),
+    ],
+)
+def test_the_gateways_packages_are_those_that_the_kit_needs(changes, further):
+    """A kit without such rules has the same image as before."""
+    kit = kit_of({**KIT, **changes})
+    assert gateway_requirements(kit) == (*GATEWAY_REQUIREMENTS, *further)
