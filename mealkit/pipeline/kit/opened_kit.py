@@ -28,7 +28,7 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import KitFolder, LockFile, kit_named
 from mealkit.progress import SILENT, SILENT_TASK, Progress
 from mealkit.recipe.lock import LOCK_NAME, MAX_LOCK_BYTES, Lock, read_lock
-from mealkit.runtime.gateway_packages import GATEWAY_BOUNDS, GATEWAY_REQUIREMENTS
+from mealkit.runtime.gateway_packages import GATEWAY_BOUNDS, gateway_requirements
 from mealkit.untrusted import UntrustedError, read_file
 
 # A message names this many differences; the rest are counted.
@@ -139,7 +139,7 @@ def open_kit(
         prompts=loaded.prompts,
         code=loaded.code,
         local_wheels=_local_wheels(loaded.wheels),
-        gateway_requirements=GATEWAY_REQUIREMENTS,
+        gateway_requirements=gateway_requirements(loaded.kit),
         mealkit_version=__version__,
         gateway_bounds=GATEWAY_BOUNDS,
         signers=loaded.signers,
