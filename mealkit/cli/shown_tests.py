@@ -20,7 +20,7 @@ def lines_of_tests(tests: Sequence["VerifiedTest"], today: dt.date) -> Iterator[
         tested = item.tested
         age = item.age_days(today)
         when = f", {age} day{'' if age == 1 else 's'} old" if age is not None else ""
-        machine = f" on {_shown(tested.machine)}" if tested.machine else ""
+        machine = f" on {_shown(tested.machine_name)}" if tested.machine_name else ""
         yield ""
         yield f"{_shown(tested.test or 'test')}{machine}: {_shown(str(tested.result))}{when}"
         yield from (f"  stale: {_shown(reason)}" for reason in item.stale)
@@ -62,7 +62,7 @@ def forms_of_tests(tests: Iterable["VerifiedTest"], today: dt.date) -> list[dict
             "notJudged": sorted(item.tested.warned),
             "failed": sorted(item.tested.failed),
             "measured": dict(item.tested.measured),
-            "machine": item.tested.machine or None,
+            "machine": item.tested.machine_name or None,
             "day": str(item.day) if item.day else None,
             "ageDays": item.age_days(today),
             "recipe": item.tested.recipe,
