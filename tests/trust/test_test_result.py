@@ -83,7 +83,7 @@ def test_the_verification_result_lists_only_what_was_shown(kit):
     (policy,) = found["verifier"]["policies"]
     assert policy == {"name": "kit.lock", "digest": {"sha256": Digest.of(lock_bytes(kit)).hex}}
     assert found["timeCreated"] == "2026-11-28T21:06:52Z"
-    assert found["properties"] == ["MEALKIT_CLAIM_PASSED_speed-h200", "MEALKIT_CASE_PASSED_first"]
+    assert found["properties"] == ["mealkit:claim-passed:speed-h200", "mealkit:case-passed:first"]
     whole = verification_of(kit, report_of(kit))["properties"]
     assert whole[0] == ALL_PASSED
     assert claim_property("similarity") in whole
