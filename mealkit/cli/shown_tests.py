@@ -37,9 +37,10 @@ def _table(tested: "Tested") -> Iterator[str]:
 
 def _rows(tested: "Tested") -> Iterator[tuple[str, str, str, str]]:
     """Yield a row for each test; failures first, and stated claims last."""
-    from mealkit.trust.test_result import claim_test
+    from mealkit.trust.test_result import claim_test, number
 
-    claimed = {claim_test(name): claim.get("value") for name, claim in tested.claims.items()}
+    stated = tested.claims.items()
+    claimed = {claim_test(name): number(claim.get("value")) for name, claim in stated}
     measured = {claim_test(name): value for name, value in tested.measured.items()}
     verdicts = (
         (tested.failed, "failed"),
@@ -77,5 +78,5 @@ def _shown(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
-def _number(value: object) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else ""
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"

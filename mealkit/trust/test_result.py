@@ -22,6 +22,7 @@ from mealkit.trust.statement import read_rfc3339, rfc3339
 
 ACCEPTANCE = "mealkit test"
 """The value of the annotation ``test`` for a test of claims and cases."""
+_LARGEST = 1e300
 _CLAIMS, _CASES, _DATA = "claims/", "cases/", "datasets/"
 
 
@@ -184,7 +185,7 @@ def read_result(predicate: Mapping[str, Any]) -> Tested:
         measured={
             name: value
             for name, item in claims.items()
-            if isinstance(value := item.get("measured"), float | int)
+            if (value := number(item.get("measured"))) is not None
         },
         data=data,
     )
@@ -210,6 +211,12 @@ def stale_reasons(tested: Tested, lock: Lock) -> Iterator[str]:
     others = [path for path in tested.data if tested.data[path] != pinned.get(path)]
     if others:
         yield f"the image pins other data as {', '.join(sorted(others)[:3])}"
+
+
+def number(value: Any) -> float | None:
+    """Return a number of a statement; None for anything else, and for one without end."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < _LARGEST else None
 
 
 def _items(value: Any) -> Sequence[Any]:

@@ -148,6 +148,7 @@ def test_a_claim_that_needs_no_data_can_be_tested(kit):
         {"result": 5, "configuration": [5], "passedTests": [{}, 5, "a"]},
         {"configuration": [{"annotations": {"claims": [5, {"claim": []}], "machine": 5}}]},
         {"configuration": [{"annotations": {"started": "9999-12-31T23:59:59-23:59"}}, {}]},
+        {"configuration": [{"annotations": {"claims": [{"claim": {}, "measured": 10**400}]}}]},
         {"configuration": [{}, {"name": "datasets/x", "digest": []}], "failedTests": {"a": 1}},
     ],
 )
@@ -156,4 +157,5 @@ def test_odd_results_are_read_as_far_as_they_go(predicate):
     tested = read_result(predicate)
     assert tested.result is None
     assert tested.started is None
+    assert not tested.measured
     assert not tested.is_of_claims
