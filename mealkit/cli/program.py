@@ -44,6 +44,7 @@ from mealkit.cli import (
     pull,
     push,
     render,
+    report,
     rmi,
     run,
     save,
@@ -157,6 +158,10 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
             ("estimate", estimate.estimate, estimate.EXAMPLES),
             ("preflight", preflight.preflight, preflight.EXAMPLES),
         ),
+    ),
+    (
+        "Test a kit",
+        (("report", report.report, report.EXAMPLES),),
     ),
     (
         "Run a kit",
