@@ -7,10 +7,11 @@ them. Format: https://ctrf.io, version 0.0.
 import json
 from typing import Any
 
+from mealkit.acceptance.judging import bounds
 from mealkit.acceptance.report import CaseResult, ClaimResult, Report, Verdict
 from mealkit.names import reveal
 from mealkit.reports.junit import details_of
-from mealkit.reports.measures import bounds_of, counts
+from mealkit.reports.measures import counts
 
 _STATUS = {Verdict.HOLDS: "passed", Verdict.FAILS: "failed", Verdict.NOT_JUDGED: "skipped"}
 _MESSAGE_CHARACTERS = 1000
@@ -79,7 +80,7 @@ def _extra(result: CaseResult | ClaimResult) -> dict[str, Any]:
             "source": claim.source,
             "metric": str(claim.metric),
             "claimed": claim.value,
-            "allowed": list(bounds_of(claim)),
+            "allowed": list(bounds(claim)),
             "measured": result.measured,
             "interval": list(result.interval) if result.interval else None,
             "rows": result.rows,

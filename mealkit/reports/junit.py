@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
+from mealkit.acceptance.judging import shown_bounds
 from mealkit.acceptance.report import CaseResult, ClaimResult, Report, Verdict
 from mealkit.names import reveal
-from mealkit.reports.measures import bounds_of, show_bounds, show_miss, show_value
+from mealkit.reports.measures import show_miss, show_value
 
 _MESSAGE_CHARACTERS = 1000
 _SAMPLES = 5
@@ -49,7 +50,7 @@ def _numbers(result: ClaimResult) -> list[str]:
     claim, metric = result.claim, result.claim.metric
     lines = [
         f"claimed: {show_value(metric, claim.value)} ({claim.source})",
-        f"allowed: {show_bounds(metric, bounds_of(claim))}",
+        f"allowed: {shown_bounds(claim)}",
         f"measured: {show_value(metric, result.measured)}",
     ]
     miss = show_miss(result)

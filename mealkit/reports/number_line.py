@@ -6,8 +6,9 @@ Only numbers, in percent of the line's width: a template draws them as SVG.
 import math
 from dataclasses import dataclass
 
+from mealkit.acceptance.judging import bounds, shown_bounds
 from mealkit.acceptance.report import ClaimResult, Verdict
-from mealkit.reports.measures import bounds_of, show_bounds, show_value
+from mealkit.reports.measures import show_value
 
 _MARGIN_PERCENT = 8.0
 
@@ -34,9 +35,9 @@ def line_of(result: ClaimResult) -> Line | None:
     claim, metric = result.claim, result.claim.metric
     if result.measured is None:
         return None
-    bounds = bounds_of(claim)
+    least, most = bounds(claim)
     stated = [claim.value, result.measured, *(result.interval or ()), *result.spread]
-    stated += [bound for bound in bounds if bound is not None]
+    stated += [bound for bound in (least, most) if bound is not None]
     low, high = min(stated), max(stated)
     span = high - low
     if not math.isfinite(span) or span <= 0:
@@ -47,7 +48,6 @@ def line_of(result: ClaimResult) -> Line | None:
         percent: float = _MARGIN_PERCENT + share * (100 - 2 * _MARGIN_PERCENT)
         return round(percent, 2)
 
-    least, most = bounds
     return Line(
         band=(0.0 if least is None else place(least), 100.0 if most is None else place(most)),
         claimed=place(claim.value),
@@ -60,7 +60,7 @@ def line_of(result: ClaimResult) -> Line | None:
         high="" if most is None else show_value(metric, most),
         is_inside=result.verdict is Verdict.HOLDS,
         description=(
-            f"Allowed: {show_bounds(metric, bounds)}. Claimed: {show_value(metric, claim.value)}. "
+            f"Allowed: {shown_bounds(claim)}. Claimed: {show_value(metric, claim.value)}. "
             f"Measured: {show_value(metric, result.measured)}."
         ),
     )

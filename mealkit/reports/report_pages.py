@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mealkit.names import reveal
-from mealkit.reports.measures import shorten, show_number, show_seconds
+from mealkit.reports.measures import shorten, show_seconds
 from mealkit.units import show_size
 
 _STYLE = "report.css"
@@ -43,7 +43,7 @@ def _environment(templates: Path) -> Environment:
     )
     environment.filters["size"] = show_size
     environment.filters["seconds"] = show_seconds
-    environment.filters["number"] = show_number
+    environment.filters["number"] = "{:.4g}".format
     environment.filters["shorten"] = shorten
     return environment
 

@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
+from mealkit.acceptance.judging import bounds, shown_bounds
+from mealkit.acceptance.metric_table import METRICS
 from mealkit.acceptance.report import (
     CaseResult,
     ClaimResult,
@@ -19,9 +21,6 @@ from mealkit.acceptance.report import (
     Verdict,
 )
 from mealkit.reports.measures import (
-    bounds_of,
-    is_performance,
-    show_bounds,
     show_difference,
     show_miss,
     show_value,
@@ -154,12 +153,12 @@ def _comparison(result: ClaimResult, earlier: ClaimResult | None) -> Comparison:
         name=claim.name,
         source=claim.source,
         metric=claim.metric.value,
-        is_performance=is_performance(claim.metric),
+        is_performance=METRICS[claim.metric].is_speed,
         is_stated_only=claim.data is None and measured is None,
         paper_hardware=claim.paper_hardware,
         paper_value=paper,
         claimed=claim.value,
-        allowed=bounds_of(claim),
+        allowed=bounds(claim),
         earlier=None if earlier is None else earlier.measured,
         measured=measured,
         interval=result.interval,
@@ -177,10 +176,10 @@ def _reason(result: ClaimResult) -> str:
     measured = show_value(metric, result.measured)
     miss = show_miss(result)
     if miss is None:
-        text = f"{measured} is within {show_bounds(metric, bounds_of(claim))}"
+        text = f"{measured} is within {shown_bounds(claim)}"
     else:
         text = f"{measured} is {miss}"
-    if miss and result.interval and _reaches(result.interval, bounds_of(claim)):
+    if miss and result.interval and _reaches(result.interval, bounds(claim)):
         text += "; its 95 % interval reaches the allowed values, so more rows could decide"
     if claim.paper_value is not None and claim.paper_value != claim.value:
         text += (
@@ -190,8 +189,8 @@ def _reason(result: ClaimResult) -> str:
     return text
 
 
-def _reaches(interval: tuple[float, float], bounds: tuple[float | None, float | None]) -> bool:
-    low, high = bounds
+def _reaches(interval: tuple[float, float], allowed: tuple[float | None, float | None]) -> bool:
+    low, high = allowed
     return (low is None or interval[1] >= low) and (high is None or interval[0] <= high)
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mealkit.acceptance.judging import shown_bounds
 from mealkit.acceptance.report import ClaimResult, Report
-from mealkit.reports.measures import show_bounds, show_difference, show_value
+from mealkit.reports.measures import show_difference, show_value
 from mealkit.reports.number_line import Line, line_of
 from mealkit.reports.report_pages import anchor, page
 from mealkit.reports.reproduction import WORST_FIRST, Comparison, Reproduction
@@ -52,7 +53,7 @@ def _row(item: Comparison, result: ClaimResult) -> Row:
         paper=show_value(metric, item.paper_value),
         earlier=show_value(metric, item.earlier),
         measured=show_value(metric, measured),
-        allowed=show_bounds(metric, item.allowed),
+        allowed=shown_bounds(result.claim),
         difference="" if measured is None else show_difference(measured, item.paper_value),
         line=line_of(result),
     )

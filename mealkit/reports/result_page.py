@@ -11,6 +11,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from mealkit.acceptance.judging import bounds, shown_bounds
+from mealkit.acceptance.metric_table import METRICS
 from mealkit.acceptance.report import (
     CaseResult,
     ClaimResult,
@@ -21,10 +23,7 @@ from mealkit.acceptance.report import (
 )
 from mealkit.errors import Owner
 from mealkit.reports.measures import (
-    bounds_of,
     counts,
-    is_performance,
-    show_bounds,
     show_difference,
     show_miss,
     show_seconds,
@@ -140,7 +139,7 @@ def _claim(result: ClaimResult, plots_left: int) -> ClaimView:
         id=name,
         result=result,
         claimed=show_value(metric, claim.value),
-        allowed=show_bounds(metric, bounds_of(claim)),
+        allowed=shown_bounds(claim),
         measured=show_value(metric, measured),
         interval=_range(result, result.interval),
         miss=show_miss(result),
@@ -179,10 +178,10 @@ def _slice_rows(result: ClaimResult, shown: Sequence[SliceResult]) -> tuple[Slic
     metric = result.claim.metric
     known = [item.measured for item in shown if item.measured is not None]
     low, high = min([0.0, *known]), max([0.0, *known])
-    if not is_performance(metric) and -1 <= low <= high <= 1:
+    if not METRICS[metric].is_speed and -1 <= low <= high <= 1:
         high = 1.0
     scale = (high - low) or 1.0
-    least, most = bounds_of(result.claim)
+    least, most = bounds(result.claim)
 
     def row(item: SliceResult) -> SliceRow:
         value = 0.0 if item.measured is None else item.measured

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fakes.tested import full_report, report
+from fakes.reported import full_report, report
 
 
 @pytest.fixture

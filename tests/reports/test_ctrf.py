@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 from fakes.clients import NPM_CLIENTS
-from fakes.tested import full_report, hostile_report, report
+from fakes.reported import full_report, hostile_report, report
 
 from mealkit.reports.ctrf import ctrf_of
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from fakes.browsers import CONTRASTS
-from fakes.tested import claim, claim_result, failing, full_report, hostile_report, report
+from fakes.reported import claim, claim_result, failing, full_report, hostile_report, report
 
 from mealkit.acceptance.report import CaseResult, MachineFacts, Verdict
 from mealkit.assembly.templates import template_root
@@ -81,13 +81,15 @@ def test_a_reason_has_the_paper_s_own_value_and_what_the_interval_says():
     result = failing(claim=stated, measured=0.808, interval=(0.79, 0.826))
     (found,) = reproduction_of(report(claims=(result,))).comparisons
     assert found.reason == (
-        "0.808 is 0.002 below the allowed 0.81; its 95 % interval reaches the allowed values, so "
-        "more rows could decide; the paper's own value is 0.85 (-4.9 %)"
+        "0.8080 is 0.0020 below the allowed 0.8100; its 95 % interval reaches the allowed values, so "
+        "more rows could decide; the paper's own value is 0.8500 (-4.9 %)"
     )
     assert found.difference_percent == pytest.approx(-4.94, abs=0.01)
     inside = claim_result(claim=stated, measured=0.815)
     (found,) = reproduction_of(report(claims=(inside,))).comparisons
-    assert found.reason.startswith("0.815 is within 0.81 to 0.83; the paper's own value is 0.85")
+    assert found.reason.startswith(
+        "0.8150 is within 0.8100 to 0.8300; the paper's own value is 0.85"
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_the_page_answers_on_its_first_screen(open_page, scheme):
     assert "hardware of speed, scipy" in verdict.inner_text()
     assert verdict.bounding_box()["y"] + verdict.bounding_box()["height"] < 844
     row = page.locator("tbody tr", has_text="speed").first.inner_text()
-    for part in ("900 texts/s", "412 texts/s", "-54 %", "NVIDIA H200", "cannot be said"):
+    for part in ("900.0 texts/s", "412.0 texts/s", "-54 %", "NVIDIA H200", "cannot be said"):
         assert part in row
     similar = page.locator("tbody tr", has_text="similarity").first.inner_text()
     assert "0.8222" in similar

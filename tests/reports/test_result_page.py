@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from fakes.browsers import CONTRASTS
-from fakes.tested import EVIL, claim_result, failing, full_report, hostile_report, report
+from fakes.reported import EVIL, claim_result, failing, full_report, hostile_report, report
 
 from mealkit.acceptance.report import Latencies, Verdict
 from mealkit.assembly.templates import template_root
@@ -39,8 +39,8 @@ def test_the_first_screen_says_what_failed_by_how_much_and_whose_it_is(open_page
         )
         for part in (
             "3 of 6 fail.",
-            "truncated: spearman 0.7412, 0.0688 below the allowed 0.81 (kit-author)",
-            "latency: latency_p95_seconds 38.3 ms, 3.3 ms above the allowed 35 ms (hardware)",
+            "truncated: spearman 0.7412, 0.0688 below the allowed 0.8100 (kit-author)",
+            "latency: latency_p95_seconds 38.3 ms, 3.3 ms above the allowed 35.0 ms (hardware)",
             "label: 1 of 2 expectations is not met (kit-author)",
             "text team: text@example.org. on weekdays",
         ):
