@@ -15,7 +15,7 @@ from typing import Any
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
 
 from mealkit.acceptance.answer_journal import Reply
-from mealkit.acceptance.json_values import at_pointer, comparable
+from mealkit.acceptance.json_values import at_pointer, same_json
 from mealkit.acceptance.packages import needed
 from mealkit.acceptance.questions import (
     AnswerError,
@@ -93,8 +93,11 @@ def unmet(expected: Expectation, value: Any) -> str | None:
         case Expectation(cosine=tuple(other), at_least=float(least)):
             return _cosine_fault(other, value, least)
         case _:
-            is_same = comparable(value) == comparable(expected.equals)
-            return None if is_same else json.dumps(expected.equals, ensure_ascii=False)
+            return (
+                None
+                if same_json(value, expected.equals)
+                else json.dumps(expected.equals, ensure_ascii=False)
+            )
 
 
 def _fault(expected: Expectation, whole: Any) -> CaseFault | None:

@@ -20,7 +20,8 @@ from mealkit.acceptance.report import (
     Verdict,
 )
 from mealkit.acceptance.rows import Row, column
-from mealkit.acceptance.scoring import UNANSWERED, Pair, Scored, fault_of, interval, scored
+from mealkit.acceptance.scored import FEWEST_RESAMPLES, UNANSWERED, Pair, Scored, interval
+from mealkit.acceptance.scoring import fault_of, scored
 from mealkit.acceptance.speeds import latencies
 from mealkit.acceptance.target import Target
 from mealkit.errors import Owner
@@ -30,7 +31,8 @@ from mealkit.recipe.lock import Lock
 _MAX_SCORES = 10_000
 _MAX_SLICES = 50
 _SHOWN_CHARACTERS = 400
-_LARGER_IS_WORSE = frozenset({Metric.WER})
+# The score of a row that is as it should be, where it is not 1.
+_PERFECT = {Metric.WER: 0.0, Metric.BLEU: 100.0, Metric.CHRF: 100.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +156,17 @@ def _together(runs: Sequence[Scored]) -> Scored:
     if len(runs) == 1:
         return runs[0]
     first = runs[0]
-    scores = None
-    if first.scores is not None:
-        scores = tuple(map(fmean, zip(*(run.scores or () for run in runs), strict=True)))
-    resamples = max(100, first.resamples // len(runs))
+    every = [run.values for run in runs]
+    many = [item for item in every if item is not None]
+    scores = [run.scores for run in runs if run.scores is not None]
     return Scored(
-        lambda rows: fmean(run.value(rows) for run in runs), scores, first.ranks, resamples
+        lambda rows: fmean(run.value(rows) for run in runs),
+        (lambda chosen: sum(item(chosen) for item in many) / len(many))
+        if len(many) == len(runs)
+        else None,
+        tuple(map(fmean, zip(*scores, strict=True))) if scores else None,
+        first.ranks,
+        max(FEWEST_RESAMPLES, first.resamples // len(runs)),
     )
 
 
@@ -251,9 +258,8 @@ def _worst(
 ) -> tuple[Sample, ...]:
     """Return the rows with the worst scores; a row that is as it should be is not one."""
     if made.scores is not None:
-        sign = -1.0 if claim.metric in _LARGER_IS_WORSE else 1.0
-        badness = [-sign * score for score in made.scores]
-        best = 0.0 if claim.metric in _LARGER_IS_WORSE else -max(made.scores, default=1.0)
+        perfect = _PERFECT.get(claim.metric, 1.0)
+        badness, best = [abs(perfect - score) for score in made.scores], 0.0
     else:
         badness, best = list(made.ranks or ()), 0.0
     order = sorted(range(len(badness)), key=lambda index: (-badness[index], index))
