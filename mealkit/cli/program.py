@@ -161,14 +161,11 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
         ),
     ),
     (
-        "Test a kit",
-        (("report", report.report, report.EXAMPLES),),
-    ),
-    (
         "Run a kit",
         (
             ("run", run.run, run.EXAMPLES),
             ("test", test.test, test.EXAMPLES),
+            ("report", report.report, report.EXAMPLES),
             ("ps", ps.ps, ps.EXAMPLES),
             ("logs", logs.logs, logs.EXAMPLES),
             ("stop", stop.stop, stop.EXAMPLES),

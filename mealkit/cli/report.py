@@ -60,9 +60,13 @@ def report(  # noqa: PLR0913  one parameter for each option
 
     It reads the JSON that mealkit test has written, and tests nothing.
     """
+    from mealkit.errors import failure
     from mealkit.pipeline.proof.reporting import ReportPaths, read_report, write_reports
 
-    paths = ReportPaths(html, junit, ctrf, reproduction, earlier)
+    paths = ReportPaths(html, None, junit, ctrf, reproduction, earlier)
+    if not any((html, junit, ctrf, reproduction)):
+        hint = "add --html FILE, --junit FILE, --ctrf FILE or --reproduction FILE"
+        raise failure("USAGE", "no file to write is named", hint=hint)
     written = [str(path) for path in write_reports(read_report(result), paths)]
     if as_json:
         print_json({"written": written})

@@ -47,6 +47,8 @@ def show_miss(result: ClaimResult) -> str | None:
 
 def show_difference(value: float, reference: float) -> str:
     """Return how far a value is from another one, in percent: ``+2.4 %``."""
+    if value == reference:
+        return "none"
     if reference == 0:
         return f"{value - reference:+.4g}"
     return f"{(value - reference) / abs(reference) * 100:+.2g} %"

@@ -55,6 +55,8 @@ class Comparison(_Value):
     source: str
     metric: str
     is_performance: bool
+    is_ours: bool
+    """Whether the kit's authors state the value, and no paper."""
     is_stated_only: bool
     """Whether the kit has no data for it, so that it cannot be tested anywhere."""
     paper_hardware: str | None
@@ -73,7 +75,7 @@ class Comparison(_Value):
 
 
 class Part(_Value):
-    """The answer for the claims of one kind: quality, performance, or the golden examples."""
+    """The answer for claims of one kind, or for the golden examples."""
 
     name: str
     answer: Answer
@@ -154,6 +156,7 @@ def _comparison(result: ClaimResult, earlier: ClaimResult | None) -> Comparison:
         source=claim.source,
         metric=claim.metric.value,
         is_performance=METRICS[claim.metric].is_speed,
+        is_ours=_is_ours(claim.source),
         is_stated_only=claim.data is None and measured is None,
         paper_hardware=claim.paper_hardware,
         paper_value=paper,
@@ -166,6 +169,10 @@ def _comparison(result: ClaimResult, earlier: ClaimResult | None) -> Comparison:
         answer=_ANSWERS[result.verdict],
         reason=_reason(result),
     )
+
+
+def _is_ours(source: str) -> bool:
+    return source.strip().lower() == "ours"
 
 
 def _reason(result: ClaimResult) -> str:
@@ -195,8 +202,13 @@ def _reaches(interval: tuple[float, float], allowed: tuple[float | None, float |
 
 
 def _parts(comparisons: tuple[Comparison, ...], cases: tuple[CaseResult, ...]) -> Iterator[Part]:
-    for name, is_speed in (("quality", False), ("performance", True)):
-        found = [item for item in comparisons if item.is_performance is is_speed]
+    papers = [item for item in comparisons if not item.is_ours]
+    kinds = {
+        "quality": [item for item in papers if not item.is_performance],
+        "performance": [item for item in papers if item.is_performance],
+        "the kit's own claims": [item for item in comparisons if item.is_ours],
+    }
+    for name, found in kinds.items():
         if found:
             yield _part(name, found)
     if cases:

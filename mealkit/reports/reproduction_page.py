@@ -50,7 +50,7 @@ def _row(item: Comparison, result: ClaimResult) -> Row:
         id=anchor("claim", item.name),
         comparison=item,
         result=result,
-        paper=show_value(metric, item.paper_value),
+        paper=show_value(metric, item.paper_value) + (" (ours)" if item.is_ours else ""),
         earlier=show_value(metric, item.earlier),
         measured=show_value(metric, measured),
         allowed=shown_bounds(result.claim),

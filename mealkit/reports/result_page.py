@@ -72,6 +72,8 @@ class ClaimView:
     hidden_slices: int
     plots: tuple[Markup, ...]
     hidden_plots: int
+    has_scores: bool
+    """Whether the first plot shows how the scores are distributed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ def _claim(result: ClaimResult, plots_left: int) -> ClaimView:
         hidden_slices=len(result.slices) - len(shown),
         plots=tuple(draw() for draw in drawings[:plots_left]),
         hidden_plots=len(drawings[plots_left:]),
+        has_scores=_has_distribution(result) and plots_left > 0,
     )
 
 
@@ -202,7 +205,7 @@ def _slice_rows(result: ClaimResult, shown: Sequence[SliceResult]) -> tuple[Slic
 def _plots(name: str, result: ClaimResult) -> list[Callable[[], Markup]]:
     """Return what draws the plots of a claim."""
     drawings: list[Callable[[], Markup]] = []
-    if len(set(result.scores)) > 1 and _can_draw(result.scores):
+    if _has_distribution(result):
         drawings.append(lambda: _scores(name, result.scores))
     times = result.latencies
     if times is not None and times.histogram:
@@ -211,6 +214,10 @@ def _plots(name: str, result: ClaimResult) -> list[Callable[[], Markup]]:
         if uppers[0] > 0 and _is_rising(uppers) and _can_draw((*uppers, *stated)):
             drawings.append(lambda: _latencies(name, times))
     return drawings
+
+
+def _has_distribution(result: ClaimResult) -> bool:
+    return len(set(result.scores)) > 1 and _can_draw(result.scores)
 
 
 def _can_draw(values: Sequence[float]) -> bool:

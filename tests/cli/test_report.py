@@ -65,3 +65,16 @@ def test_what_cannot_be_read_or_written_is_a_problem(
     assert code in done.stderr
     assert done.returncode == exit_code, done.stderr
     assert not (tmp_path / "a.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--earlier", "result.json"], "USAGE"),
+        (["--reproduction", "r.html", "--earlier", "none.json"], "TEST_REPORT_INVALID"),
+    ],
+)
+def test_a_test_does_not_start_with_files_that_cannot_be_used(mealkit, result, options, code):
+    """An earlier result is read before the kit is started, which may take long."""
+    done = mealkit("test", "no-such-kit", *options)
+    assert code in done.stderr

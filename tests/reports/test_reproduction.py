@@ -70,6 +70,16 @@ def test_quality_performance_and_golden_examples_have_an_answer_each():
     assert found.answer is Answer.CANNOT_BE_SAID
 
 
+def test_what_the_kit_s_authors_state_is_no_value_of_a_paper(open_page):
+    """Such claims have an answer of their own, and their value is marked on the page."""
+    ours = claim_result("own", claim=claim("own", source="ours"))
+    made = report(claims=(claim_result(), ours), cases=())
+    found = reproduction_of(made)
+    assert [part.name for part in found.parts] == ["quality", "the kit's own claims"]
+    page = open_page(reproduction_page(found, made, TEMPLATES))
+    assert "0.8200 (ours)" in page.locator("tbody tr", has_text="own").first.inner_text()
+
+
 def test_nothing_tested_is_no_reproduction():
     """A report without claims and cases."""
     assert reproduction_of(report(claims=(), cases=())).answer is Answer.CANNOT_BE_SAID
