@@ -32,6 +32,18 @@ def hidden_character(text: str, allowed: str = "") -> str | None:
     return next((found[0] for found in _HIDDEN.finditer(text) if found[0] not in allowed), None)
 
 
+def reveal(text: str, allowed: str = _LINES) -> str:
+    """Return a text in which each hidden character is written as its code, such as ⟨U+202E⟩.
+
+    So a page can show what others wrote: the text cannot change the order of the page's own words,
+    and a reader sees the character that makes two texts differ.
+    """
+    return _HIDDEN.sub(
+        lambda found: found[0] if found[0] in allowed else f"\u27e8U+{ord(found[0]):04X}\u27e9",
+        text,
+    )
+
+
 def line_fault(text: str) -> str | None:
     """Return the reason why a text is not one line of visible characters; None if it is one."""
     found = hidden_character(text)

@@ -11,12 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, Valid
 
 from mealkit.errors import Owner, failure
 from mealkit.recipe.claims import Claimed
+from mealkit.recipe.kit import Contact
 from mealkit.strings import Line, MaybeLine, Name
 
 MAX_REPORT_BYTES = 64 * 1024 * 1024
 """The largest report that is read."""
 MAX_SAMPLES = 20
 """The most rows of a claim, or faults of a case, that a report contains."""
+# The end of the year 9999, the last one that Python's dates have.
+_LATEST_SECONDS = 253402300799
 
 _Shown = Annotated[str, Field(max_length=4000)]
 
@@ -91,7 +94,7 @@ class ClaimResult(_Value):
     """How many rows were asked."""
     refused: Annotated[int, Field(ge=0)] = 0
     """How many of them the kit did not answer; they count as wrong."""
-    problems: dict[str, int] = Field(default_factory=dict)
+    problems: dict[Line, int] = Field(default_factory=dict)
     """The codes of the problems that came instead of answers, and how often."""
     slices: tuple[SliceResult, ...] = ()
     scores: tuple[FiniteFloat, ...] = ()
@@ -143,6 +146,8 @@ class KitUnderTest(_Value):
     """The digest of the image, where it is known."""
     address: MaybeLine | None = None
     """The address that was asked, if the kit already ran there; without credentials."""
+    owner: Contact | None = None
+    """The team that owns the kit, so that a reader of the report knows whom to ask."""
 
 
 class Report(_Value):
@@ -152,9 +157,9 @@ class Report(_Value):
     mealkit_version: Line
     kit: KitUnderTest
     machine: MachineFacts
-    started_seconds: FiniteFloat
+    started_seconds: Annotated[FiniteFloat, Field(ge=0, le=_LATEST_SECONDS)]
     """When the test began, in seconds since 1970."""
-    seconds: FiniteFloat
+    seconds: Annotated[FiniteFloat, Field(ge=0, le=_LATEST_SECONDS)]
     """How long it took."""
     start_seconds: FiniteFloat | None = None
     """How long the kit needed until it was ready, if the test started it."""

@@ -79,6 +79,7 @@ def run_tests(
             recipe=recipe,
             image=target.image or _digest(about.get("image")),
             address=None if target.is_started_here else target.address,
+            owner=lock.about.owner,
         ),
         machine=target.machine,
         started_seconds=started,

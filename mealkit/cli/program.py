@@ -45,6 +45,7 @@ from mealkit.cli import (
     pull,
     push,
     render,
+    report,
     rmi,
     run,
     save,
@@ -166,6 +167,7 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
         (
             ("run", run.run, run.EXAMPLES),
             ("test", test.test, test.EXAMPLES),
+            ("report", report.report, report.EXAMPLES),
             ("ps", ps.ps, ps.EXAMPLES),
             ("logs", logs.logs, logs.EXAMPLES),
             ("stop", stop.stop, stop.EXAMPLES),

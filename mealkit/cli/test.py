@@ -15,6 +15,7 @@ from mealkit.cli.options import (
     use_plain_http,
 )
 from mealkit.cli.preflight import Override, Reason
+from mealkit.cli.report import CtrfFile, EarlierFile, JUnitFile, ReproductionFile
 from mealkit.cli.verdicts import TestLines, end_with, show_report
 
 EXAMPLES = (
@@ -23,6 +24,7 @@ EXAMPLES = (
     "mealkit test my-kit:1.0.0 --cases-only",
     "mealkit test https://kit.example.org --kit my-kit --api-key-file key.txt",
     "mealkit test my-kit --strict --json",
+    "mealkit test my-kit --report result.html --junit junit.xml",
 )
 
 
@@ -109,6 +111,18 @@ def test(  # noqa: PLR0913  one parameter for each option
     reason: Reason = [],  # noqa: B006
     plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the result: a page with plots if FILE ends in .html, else JSON.",
+            show_default="none",
+        ),
+    ] = None,
+    junit: JUnitFile = None,
+    ctrf: CtrfFile = None,
+    reproduction: ReproductionFile = None,
+    earlier: EarlierFile = None,
     as_json: Json = False,
 ) -> None:
     """Test a kit: its cases, and its claims with their data.
@@ -118,11 +132,15 @@ def test(  # noqa: PLR0913  one parameter for each option
     """
     from mealkit.acceptance.target import TestOptions
     from mealkit.pipeline.proof.kit_testing import TestRequest, test_kit
+    from mealkit.pipeline.proof.reporting import ReportPaths, check_paths, is_page, write_reports
     from mealkit.pipeline.run.running import RunRequest
     from mealkit.preflight.override import overrides_of
 
     session = session_of(context)
     use_plain_http(plain_http)
+    page, data = (report, None) if report and is_page(report) else (None, report)
+    paths = ReportPaths(page, data, junit, ctrf, reproduction, earlier)
+    check_paths(paths)
     run = RunRequest(
         target=target,
         client=client,
@@ -139,6 +157,8 @@ def test(  # noqa: PLR0913  one parameter for each option
     )
     request = TestRequest(run, options, kit, api_key_file, tuple(plain_http))
     progress = session.progress(as_json=as_json)
-    report = test_kit(request, session.home, progress, TestLines(progress))
-    show_report(report, as_json=as_json, quiet=session.quiet)
-    end_with(report, strict=strict)
+    result = test_kit(request, session.home, progress, TestLines(progress))
+    show_report(result, as_json=as_json, quiet=session.quiet)
+    for path in write_reports(result, paths):
+        progress.phase(f"written to {path}")
+    end_with(result, strict=strict)

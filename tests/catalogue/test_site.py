@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from fakes.browsers import CONTRASTS
 from fakes.listed import GIB, listed_entry, on_gpus, version_of
 from fakes.served import need
 
@@ -283,33 +284,6 @@ def test_a_kit_that_cannot_be_read_has_what_the_catalogue_states(open_page):
     assert "Finds what matters." in page.inner_text("main")
 
 
-_CONTRASTS = """() => {
-  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((part) => part / 255).map((part) =>
-    part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
-  const behind = (element) => {
-    for (; element; element = element.parentElement) {
-      const found = rgb(getComputedStyle(element).backgroundColor);
-      if (found.length === 3 || found[3] > 0) return found;
-    }
-    return [255, 255, 255];
-  };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const low = [];
-  while (walker.nextNode()) {
-    const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.textContent.trim() || !element.checkVisibility()) continue;
-    const style = getComputedStyle(element);
-    const ink = element instanceof SVGElement ? style.fill : style.color;
-    const [a, b] = [light(rgb(ink)), light(behind(element))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) low.push([walker.currentNode.textContent.trim(), ratio]);
-  }
-  return low;
-}"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_readable_in_light_and_dark(open_page, scheme):
     """Every text has a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3)."""
@@ -320,7 +294,7 @@ def test_text_is_readable_in_light_and_dark(open_page, scheme):
         "kits/large/1.0.0.html",
     ):
         page = open_page(path, color_scheme=scheme)
-        assert page.evaluate(_CONTRASTS) == []
+        assert page.evaluate(CONTRASTS) == []
         papers.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert papers == {"rgb(246, 245, 240)" if scheme == "light" else "rgb(17, 21, 18)"}
 

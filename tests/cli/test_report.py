@@ -1,0 +1,80 @@
+"""mealkit report, as people call it: a result that exists becomes pages and files for CI."""
+
+import json
+
+import pytest
+from fakes.reported import full_report, report
+
+
+@pytest.fixture
+def result(tmp_path):
+    """The file of a result, as mealkit test --json writes it."""
+    path = tmp_path / "result.json"
+    path.write_bytes(full_report().as_json())
+    return path
+
+
+def test_a_result_is_written_in_every_form_without_testing_again(mealkit, result, tmp_path):
+    """A page, JUnit, CTRF and the reproduction, each in the file that is named."""
+    done = mealkit(
+        *("report", "result.json", "--html", "out/page.html", "--junit", "junit.xml"),
+        *("--ctrf", "ctrf.json", "--reproduction", "reproduction.html"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "written  out/page.html",
+        "written  junit.xml",
+        "written  ctrf.json",
+        "written  reproduction.html",
+    ]
+    assert "3 of 6 fail" in (tmp_path / "out" / "page.html").read_text("utf-8")
+    assert '<failure message="' in (tmp_path / "junit.xml").read_text("utf-8")
+    assert json.loads((tmp_path / "ctrf.json").read_bytes())["reportFormat"] == "CTRF"
+    assert "Not reproduced." in (tmp_path / "reproduction.html").read_text("utf-8")
+    (tmp_path / "authors.json").write_bytes(report(libraries={"scipy": "1.16.0"}).as_json())
+    done = mealkit(
+        *("report", "result.json", "--reproduction", "r.json", "--earlier", "authors.json"),
+        "--json",
+    )
+    assert json.loads(done.stdout) == {"written": ["r.json"]}
+    found = json.loads((tmp_path / "r.json").read_bytes())
+    differing = [item["thing"] for item in found["differences"] if item["is_same"] is False]
+    assert differing == ["hardware of speed", "scipy"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "exit_code"),
+    [
+        (["result.json"], "USAGE", 3),
+        (["result.json", "--html", "a.html", "--earlier", "result.json"], "USAGE", 3),
+        (["none.json", "--html", "a.html"], "TEST_REPORT_INVALID", 14),
+        (["broken.json", "--html", "a.html"], "TEST_REPORT_INVALID", 14),
+        (
+            ["result.json", "--reproduction", "a.html", "--earlier", "broken.json"],
+            "TEST_REPORT_INVALID",
+            14,
+        ),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_a_problem(
+    mealkit, result, tmp_path, options, code, exit_code
+):
+    """And no file is written."""
+    (tmp_path / "broken.json").write_text('{"report_version": "mealkit.test/v1"}')
+    done = mealkit("report", *options)
+    assert code in done.stderr
+    assert done.returncode == exit_code, done.stderr
+    assert not (tmp_path / "a.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--earlier", "result.json"], "USAGE"),
+        (["--reproduction", "r.html", "--earlier", "none.json"], "TEST_REPORT_INVALID"),
+    ],
+)
+def test_a_test_does_not_start_with_files_that_cannot_be_used(mealkit, result, options, code):
+    """An earlier result is read before the kit is started, which may take long."""
+    done = mealkit("test", "no-such-kit", *options)
+    assert code in done.stderr

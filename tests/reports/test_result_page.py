@@ -1,0 +1,185 @@
+"""The page of a test's report, in a real browser: Chromium."""
+
+import re
+from itertools import pairwise
+from xml.etree import ElementTree as ET
+
+import pytest
+from fakes.browsers import CONTRASTS
+from fakes.reported import EVIL, claim_result, failing, full_report, hostile_report, report
+
+from mealkit.acceptance.report import Latencies, Verdict
+from mealkit.assembly.templates import template_root
+from mealkit.recipe.claims import Tolerance
+from mealkit.reports.result_page import result_page
+
+pytestmark = pytest.mark.xdist_group("site")
+
+TEMPLATES = template_root() / "report"
+
+
+@pytest.fixture(scope="module")
+def full():
+    return result_page(full_report(), TEMPLATES)
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    return result_page(hostile_report(), TEMPLATES)
+
+
+def test_the_first_screen_says_what_failed_by_how_much_and_whose_it_is(open_page, full):
+    """On a desktop and on a phone, without scrolling, with the contact of the kit's owner."""
+    for width, height in ((1100, 700), (390, 844)):
+        page = open_page(full, viewport={"width": width, "height": height})
+        seen = page.evaluate(
+            """() => [...document.querySelectorAll('h1, .verdict, .owners li')]
+                .filter((item) => item.getBoundingClientRect().bottom <= innerHeight)
+                .map((item) => item.innerText).join('\\n')"""
+        )
+        for part in (
+            "3 of 6 fail.",
+            "truncated: spearman 0.7412, 0.0688 below the allowed 0.8100 (kit-author)",
+            "latency: latency_p95_seconds 38.3 ms, 3.3 ms above the allowed 35.0 ms (hardware)",
+            "label: 1 of 2 expectations is not met (kit-author)",
+            "text team: text@example.org. on weekdays",
+        ):
+            assert part in seen
+    page.click("nav a, .verdict a:text-is('truncated')")
+    rows = page.locator("#" + page.url.partition("#")[2]).locator("table.rows tbody tr")
+    assert rows.first.inner_text().split("\t")[0] == "17"
+    assert "A man is playing a flute." in rows.first.inner_text()
+
+
+def test_a_report_without_failures_says_so(open_page):
+    """A claim that was not measured has no line, and nothing has to be done."""
+    stated = claim_result("stated", None, verdict=Verdict.NOT_JUDGED, reason="it has no data")
+    page = open_page(result_page(report(claims=(stated,)), TEMPLATES))
+    assert page.inner_text(".headline") == "Nothing fails."
+    assert "1 holds, 0 fail, 1 was not judged" in page.inner_text(".verdict")
+    assert page.locator("svg.number-line, .owners").count() == 0
+    nothing = open_page(result_page(report(claims=(stated,), cases=()), TEMPLATES))
+    assert nothing.inner_text(".headline") == "Nothing could be judged."
+
+
+def test_the_plots_show_the_scores_slices_and_times(open_page, full):
+    """Each plot has a name and the numbers as text; a slice outside of the bounds looks different."""
+    page = open_page(full)
+    scores = page.get_by_role("img", name=re.compile("How the rows' scores are distributed"))
+    assert "400 rows. The lowest score is" in scores.locator("desc").text_content()
+    times = page.get_by_role("img", name=re.compile("How long answers took"))
+    assert "p95: 38.3 ms" in times.locator("desc").text_content()
+    for picture in (scores, times):
+        assert picture.bounding_box()["width"] > 300
+    bars = page.locator("table.slices .bar rect:not(.track)")
+    assert [bar.get_attribute("class") for bar in bars.all()] == ["inside", "outside", "outside"]
+    widths = [bar.bounding_box()["width"] for bar in bars.all()]
+    assert widths == sorted(widths, reverse=True)
+    line = page.locator("article", has_text="0.7412 is below").locator("svg.number-line")
+    band = line.locator(".band").bounding_box()
+    assert line.locator(".measured").bounding_box()["x"] < band["x"]
+    assert line.get_by_role("img").or_(line).first.get_attribute("role") == "img"
+
+
+def test_the_same_report_gives_the_same_bytes(full):
+    """No times of drawing and no random ids."""
+    assert result_page(full_report(), TEMPLATES) == full
+
+
+@pytest.mark.parametrize("name", ["full", "hostile"])
+def test_a_page_is_well_formed_and_loads_nothing(request, name):
+    """Ids are unique, links inside of the page lead somewhere, and there is no script."""
+    text = request.getfixturevalue(name).decode()
+    assert "default-src 'none'" in text
+    root = ET.fromstring(text.replace("<!DOCTYPE html>", ""))  # noqa: S314
+    ids = [item.get("id") for item in root.iter() if item.get("id")]
+    assert len(ids) == len(set(ids))
+    for item in root.iter():
+        assert item.tag.rpartition("}")[2] not in {"script", "img", "iframe", "object", "embed"}
+        assert not [attribute for attribute in item.attrib if attribute.startswith("on")]
+        for attribute in ("aria-labelledby", "aria-describedby"):
+            assert set((item.get(attribute) or "").split()) <= set(ids)
+        link = item.get("href") or "#"
+        assert link.startswith(("https:", "http:", "mailto:", "data:,", "#"))
+        assert not link.startswith("#") or link == "#" or link[1:] in ids
+
+
+def test_texts_of_others_are_only_text(open_page, hostile):
+    """Rows, answers, names of slices, owners and notes run, load and reorder nothing."""
+    page = open_page(hostile)
+    quote = page.locator(".quote").first.inner_text()
+    assert EVIL in quote
+    assert "good\u27e8U+202E\u27e9dab\u27e8U+0000\u27e9" in quote
+    assert page.locator("main img, main script, main pre, main b").count() == 0
+    assert "\u202e" not in page.content()
+    longest = max(page.locator(".quote").all_inner_texts(), key=len)
+    assert len(longest) < 1500
+    assert page.locator("table.slices tbody tr").count() == 40
+    assert "160 more slices" in page.inner_text("main")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_numbers_at_the_limits_give_a_page():
+    """The largest, smallest and equal numbers that a report may have."""
+    for value in (1.7e308, -1.7e308, 5e-324, 0.0):
+        huge = claim_result(
+            "huge",
+            value,
+            interval=(-1.7e308, 1.7e308),
+            scores=(value, value, 1.0),
+            slices=failing().slices,
+            latencies=Latencies(
+                requests=1,
+                p50_seconds=value,
+                p95_seconds=value,
+                p99_seconds=value,
+                histogram=((value, 1), (value, 0)),
+            ),
+        )
+        for metric in ("spearman", "latency_p95_seconds", "peak_memory_bytes", "tokens_per_second"):
+            claim = huge.claim.model_copy(update={"metric": type(huge.claim.metric)(metric)})
+            page = result_page(
+                report(claims=(huge.model_copy(update={"claim": claim}),)), TEMPLATES
+            )
+            assert b"</html>" in page
+    never = claim_result().claim.model_copy(update={"tolerance": Tolerance(relative=0.0)})
+    assert b"</html>" in result_page(report(claims=(claim_result(claim=never),)), TEMPLATES)
+
+
+def test_only_the_first_plots_are_drawn():
+    """A report of many claims stays a page that a browser can show."""
+    many = tuple(failing(f"claim-{number}") for number in range(3))
+    text = result_page(report(claims=many), TEMPLATES, most_plots=3).decode()
+    assert text.count('class="plot"') == 3
+    assert "3 more plots are not drawn" in text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_in_light_and_dark(open_page, full, scheme):
+    """Every text has a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3), also in plots."""
+    page = open_page(full, color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true })")
+    assert page.evaluate(CONTRASTS) == []
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(246, 245, 240)" if scheme == "light" else "rgb(17, 21, 18)")
+
+
+def test_a_page_fits_a_phone_and_a_screen_reader(open_page, full):
+    """Only tables scroll sideways; there is one h1, levels of headings are not skipped, and every
+    table has a caption and heads."""
+    page = open_page(full, viewport={"width": 320, "height": 640})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    levels = page.evaluate(
+        "[...document.querySelectorAll('h1, h2, h3, h4')].map((item) => Number(item.tagName[1]))"
+    )
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    for table in page.locator("table").all():
+        assert table.locator("caption").text_content().strip()
+        assert table.locator("th[scope=col]").count() > 1
+    assert page.locator("html").get_attribute("lang") == "en"
+    assert page.title() == "3 of 6 fail: test of sbert-minilm 1.0.0"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
