@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
 
+from mealkit.acceptance.metric_table import METRICS
 from mealkit.acceptance.report import ClaimResult, KitUnderTest, MachineFacts, Report, Verdict
 from mealkit.errors import Owner, failure
 from mealkit.recipe.claims import Metric, Tolerance
@@ -21,7 +22,6 @@ MAX_SALT_REPORT_BYTES = 16 * 1024 * 1024
 """The largest report that is read."""
 _SUMMARY = "summary"
 _VALUE_CHARACTERS = 48
-_SPEED_ENDINGS = ("_per_second", "_seconds", "_bytes")
 
 _Shown = Annotated[str, Field(max_length=4000)]
 
@@ -83,7 +83,7 @@ class Baseline(_Value):
     @property
     def is_speed(self) -> bool:
         """Whether it is about speed or memory: its value differs from run to run anyway."""
-        return self.metric is not None and self.metric.value.endswith(_SPEED_ENDINGS)
+        return self.metric is not None and METRICS[self.metric].is_speed
 
 
 class Effect(_Value):
