@@ -40,6 +40,7 @@ from mealkit.pipeline.run.running import RunRequest
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, lock_bytes
 from mealkit.recipe.variant import plain_lock
+from mealkit.reports.salt_words import change_words
 from mealkit.untrusted import UntrustedError, read_file
 
 _PACKAGE = "package="
@@ -118,7 +119,7 @@ def _salted(kit: _Kit) -> SaltReport:
         found = known.get(_identity(pinch.change))
         if found is None:
             total = len(choice.pinches)
-            kit.progress.phase(f"change {number} of {total}: {pinch.change.shown}")
+            kit.progress.phase(f"change {number} of {total}: {change_words(pinch.change)}")
             found = _outcome(kit, pinch, report)
         report = report.model_copy(update={"outcomes": (*report.outcomes, found)})
         write_whole(path, report.as_json(), durable=False)
