@@ -28,8 +28,6 @@ class Asking:
 
     target: Target
     timeout_seconds: float
-    recipe: str
-    """The recipe digest that all answers must state, if they state one."""
     listener: TestListener
     on_event: OnEvent | None = None
     """For questions whose answers are streams."""
@@ -90,13 +88,13 @@ class _Work:
 
     def _reply(self, client: KitClient, question: Question) -> Reply:
         reply = reply_to(client, question, self.asking.on_event)
-        if reply.recipe not in {None, self.asking.recipe}:
+        if reply.recipe not in {None, self.asking.target.recipe}:
             raise failure(
                 "TEST_OTHER_RECIPE",
                 "an answer comes from a kit with another recipe",
                 where=self.asking.target.address,
                 measured=shown(reply.recipe or ""),
-                required=self.asking.recipe,
+                required=self.asking.target.recipe,
                 hint="test one replica, or wait until all have the same version",
             )
         return reply

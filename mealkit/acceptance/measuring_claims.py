@@ -140,7 +140,7 @@ class ClaimTests:
     ) -> list[Reply]:
         if seed is not None and claim.ask is not None and claim.ask.kind in _SEEDED:
             questions = [question.with_field("seed", seed) for question in questions]
-        asking = Asking(self.target, self.options.timeout_seconds, self.lock.recipe, self.listener)
+        asking = Asking(self.target, self.options.timeout_seconds, self.listener)
         if not METRICS[claim.metric].is_speed:
             concurrency = self.options.concurrency or DEFAULT_CONCURRENCY
             with self._journal(claim, seed) as journal:
@@ -161,7 +161,7 @@ class ClaimTests:
             return nullcontext()
         target = self.target
         key = {
-            "recipe": str(self.lock.recipe),
+            "recipe": self.target.recipe,
             "claim": claim.model_dump(mode="json"),
             "data": self.digests,
             "seed": seed,
@@ -175,7 +175,7 @@ class ClaimTests:
         if not isinstance(claim.ask, AskRetrieval):
             return None
         locked, path = paths[1]
-        asking = Asking(self.target, self.options.timeout_seconds, self.lock.recipe, self.listener)
+        asking = Asking(self.target, self.options.timeout_seconds, self.listener)
         concurrency = self.options.concurrency or DEFAULT_CONCURRENCY
         rows, _ = read_rows(path or Path(), locked.path)
         return corpus_of(claim.ask, self.lock, (locked.path, rows), asking, concurrency)

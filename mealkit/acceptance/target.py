@@ -36,6 +36,8 @@ class Target:
     """The API key to send; None: none."""
     tls: ssl.SSLContext | None = None
     """The certificates to trust for https; None: the system's."""
+    recipe: str | None = None
+    """The recipe digest that the kit must state; None: the lock's."""
     image: str | None = None
     """The digest of the image, if it is known."""
     is_started_here: bool = False

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ def run_tests(
     started, began = time.time(), time.monotonic()
     about = described(target, min(_DESCRIBE_SECONDS, options.timeout_seconds))
     lock = _of_recipe(lock, about, target)
+    recipe = str(about["recipe"])
+    target = replace(target, recipe=recipe)
     cases = () if options.claims else _cases(lock, target, options, listener)
     tests = ClaimTests(lock, target, datasets, options, listener, {})
     results = tests.results(claims)
@@ -73,7 +76,7 @@ def run_tests(
         kit=KitUnderTest(
             name=lock.about.name,
             version=lock.about.version,
-            recipe=str(lock.recipe),
+            recipe=recipe,
             image=target.image or _digest(about.get("image")),
             address=None if target.is_started_here else target.address,
         ),
@@ -139,6 +142,8 @@ def _of_recipe(lock: Lock, about: Mapping[str, Any], target: Target) -> Lock:
         AcceptanceError: ``TEST_OTHER_RECIPE``.
     """
     stated = about.get("recipe")
+    if target.recipe is not None and target.recipe == stated:
+        return lock
     for candidate in (lock, *plain_locks(lock)):
         if str(candidate.recipe) == stated:
             return candidate
@@ -147,7 +152,7 @@ def _of_recipe(lock: Lock, about: Mapping[str, Any], target: Target) -> Lock:
         "the running kit has another recipe than the one to test",
         where=target.address,
         measured=shown(str(stated)),
-        required=str(lock.recipe),
+        required=target.recipe or str(lock.recipe),
     )
 
 
@@ -167,7 +172,7 @@ def _cases(
                 name=case.name, verdict=Verdict.NOT_JUDGED, reason=str(error)
             )
             listener.answered(1)
-    asking = Asking(target, options.timeout_seconds, lock.recipe, listener)
+    asking = Asking(target, options.timeout_seconds, listener)
     concurrency = options.concurrency or DEFAULT_CONCURRENCY
     replies = asking.ask_all([question for _, question in asked], concurrency)
     for (case, _), reply in zip(asked, replies, strict=True):

@@ -53,6 +53,11 @@ class Home:
         return self.root / "uploads"
 
     @property
+    def journals(self) -> Path:
+        """The answers of tests that did not end."""
+        return self.root / "tests"
+
+    @property
     def runs(self) -> Path:
         """Running sandboxes: their records and logs."""
         return self.root / "runs"

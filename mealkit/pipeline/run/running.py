@@ -92,6 +92,8 @@ class RunReport:
     client: str
     url: str
     recipe: str
+    image: str
+    """The image's digest."""
     ready_seconds: float
     example: str
     owner: Contact
@@ -243,6 +245,7 @@ def _run(request: RunRequest, shown: _Runnable, home: Home, progress: Progress) 
         client=client.name,
         url=container.url,
         recipe=str(lock.recipe),
+        image=str(shown.image.digest),
         ready_seconds=time.monotonic() - started,
         example=example_command(container.url, lock) + (_KEY if request.keys else ""),
         owner=lock.about.owner,

@@ -1,0 +1,144 @@
+"""mealkit test: measure what a kit promises, and say whether it is true."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mealkit.cli.options import (
+    HERE,
+    AllowFolder,
+    Json,
+    PlainHttp,
+    session_of,
+    stored_names,
+    use_plain_http,
+)
+from mealkit.cli.preflight import Override, Reason
+from mealkit.cli.verdicts import TestLines, end_with, show_report
+
+EXAMPLES = (
+    "mealkit test my-kit",
+    "mealkit test my-kit --claim sts-spearman --limit 100",
+    "mealkit test my-kit:1.0.0 --cases-only",
+    "mealkit test https://kit.example.org --kit my-kit --api-key-file key.txt",
+    "mealkit test my-kit --strict --json",
+)
+
+
+def test(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="A kit's folder, an image, a kit that runs here by its name in mealkit ps, or an"
+            " address: http(s)://HOST[:PORT].",
+            show_default="here",
+            autocompletion=stored_names,
+        ),
+    ] = HERE,
+    *,
+    kit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TARGET",
+            help="The kit or image with the claims for a kit that runs already.",
+            show_default="what the running kit states",
+        ),
+    ] = None,
+    claim: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME",
+            help="Test only this claim, and no cases; may be repeated.",
+            show_default="all",
+        ),
+    ] = [],  # noqa: B006  typer copies it
+    cases_only: Annotated[
+        bool, typer.Option("--cases-only", help="Test only the cases, and no claims.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ROWS",
+            min=1,
+            help="Ask at most this many rows for each claim; a claim with more is measured, but"
+            " not judged.",
+            show_default="all",
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=256,
+            help="The number of requests at a time.",
+            show_default="4; 1 for speed",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=1,
+            help="Seconds to wait until the kit is ready, and at most 300 for one answer.",
+        ),
+    ] = 600.0,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Also fail for claims and cases that were not judged."),
+    ] = False,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Read the API key for a running kit from this file.",
+            show_default="none",
+        ),
+    ] = None,
+    client: Annotated[
+        Literal["docker", "podman", "sandbox"] | None,
+        typer.Option(
+            help="The container client to start the kit with.",
+            show_default="the first that works",
+        ),
+    ] = None,
+    override: Override = [],  # noqa: B006
+    reason: Reason = [],  # noqa: B006
+    plain_http: PlainHttp = [],  # noqa: B006
+    allow_folder: AllowFolder = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Test what a kit promises: its cases, and its claims with their data.
+
+    A kit that does not run is started, and stopped at the end. Exits with 14 if a claim or a case
+    fails. The answers of an interrupted test are kept, and the next one goes on with them.
+    """
+    from mealkit.acceptance.target import TestOptions
+    from mealkit.pipeline.proof.kit_testing import TestRequest, test_kit
+    from mealkit.pipeline.run.running import RunRequest
+    from mealkit.preflight.override import overrides_of
+
+    session = session_of(context)
+    use_plain_http(plain_http)
+    run = RunRequest(
+        target=target,
+        client=client,
+        timeout_seconds=timeout,
+        overrides=overrides_of(override, reason),
+        allowed=tuple(allow_folder),
+    )
+    options = TestOptions(
+        claims=tuple(claim),
+        cases_only=cases_only,
+        limit=limit,
+        concurrency=concurrency,
+        timeout_seconds=min(timeout, 300.0),
+    )
+    request = TestRequest(run, options, kit, api_key_file, tuple(plain_http))
+    progress = session.progress(as_json=as_json)
+    report = test_kit(request, session.home, progress, TestLines(progress))
+    show_report(report, as_json=as_json, quiet=session.quiet)
+    end_with(report, strict=strict)
