@@ -52,6 +52,7 @@ from mealkit.cli import (
     sign,
     stop,
     tags,
+    test,
     verify,
     version,
 )
@@ -162,6 +163,7 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
         "Run a kit",
         (
             ("run", run.run, run.EXAMPLES),
+            ("test", test.test, test.EXAMPLES),
             ("ps", ps.ps, ps.EXAMPLES),
             ("logs", logs.logs, logs.EXAMPLES),
             ("stop", stop.stop, stop.EXAMPLES),

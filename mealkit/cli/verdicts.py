@@ -23,7 +23,7 @@ _EVERY_SECONDS = 5.0
 
 
 class TestLines:
-    """Reports a test as phases of a command: each claim at its start, and now and then its state."""
+    """Reports a test as phases of a command: the start of each claim, and how far it is."""
 
     __test__ = False  # for pytest, which takes classes of this name for tests
 
@@ -79,7 +79,8 @@ def _lines(report: "Report") -> Iterator[str]:
             for item in report.cases
         ]
         yield from table(("case", "time", "verdict"), rows, frozenset({1}))
-    for item in (*report.cases, *report.claims):
+    every: tuple[CaseResult | ClaimResult, ...] = (*report.cases, *report.claims)
+    for item in every:
         if item.verdict.value != "holds":
             yield ""
             yield from _details(item)
