@@ -1,24 +1,29 @@
-"""Prints the result of ``mealkit test --salt``: a row for each change, and a summary."""
+"""Writes the result of ``mealkit test --salt``: a row for each change, and a summary."""
 
+import sys
 from typing import TYPE_CHECKING
 
-from mealkit.cli.output import say, table
+from mealkit.cli.output import print_line, say, table
 
 if TYPE_CHECKING:
     from mealkit.acceptance.salt_report import Outcome, SaltReport
 
 
-def describe_salt(report: "SaltReport") -> None:
-    """Print the table to stderr."""
+def show_salt(report: "SaltReport", *, as_json: bool, quiet: bool) -> None:
+    """Write a report: JSON, or the table of changes, what was not changed, and the summary."""
+    if as_json:
+        sys.stdout.write(report.as_json().decode())
+        return
     from mealkit.reports.salt_words import summary_words
 
     rows = [_row(report, outcome) for outcome in report.outcomes]
-    for line in table(("value", "pinned", "changed to", "effect", "noticed by"), rows, frozenset()):
-        say(line)
-    for item in report.left:
-        say(f"not changed: {item.field}: {item.reason}")
+    heads = ("value", "pinned", "changed to", "effect", "noticed by")
+    for line in table(heads, rows, frozenset()):
+        print_line(line)
     for line in summary_words(report):
-        say(line)
+        print_line(line)
+    for item in () if quiet else report.left:
+        say(f"not changed: {item.field}: {item.reason}")
 
 
 def _row(report: "SaltReport", outcome: "Outcome") -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def with_table(text: str, report: SaltReport, where: str) -> str:
     Raises:
         KitError: ``USAGE``, it does not have each marker once, in this order.
     """
-    section = f"{BEGIN}\n\n{_markdown(report)}\n{END}"
+    section = f"{BEGIN}\n\n{_markdown(report)}\n\n{END}"
     if BEGIN not in text and END not in text:
         return f"{text.rstrip()}\n\n{_TITLE}\n\n{section}\n"
     before, _, rest = text.partition(BEGIN)
@@ -62,7 +62,7 @@ def _markdown(report: SaltReport) -> str:
         "",
         *(f"- {cell(line)}" for line in summary_words(report)),
     ]
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 def _row(report: SaltReport, outcome: Outcome) -> str:

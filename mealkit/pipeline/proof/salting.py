@@ -23,8 +23,8 @@ from mealkit.acceptance.salt_report import (
     baseline_of,
     effects_of,
 )
-from mealkit.acceptance.target import SilentListener, Target, TestListener, TestOptions
-from mealkit.acceptance.testing import chosen_claims, require_libraries, run_tests
+from mealkit.acceptance.target import TestListener, TestOptions
+from mealkit.acceptance.testing import chosen_claims, require_libraries
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, SourceError, StoreError, failure
 from mealkit.files.whole import write_whole
@@ -36,6 +36,7 @@ from mealkit.pipeline.opening_images import this_platform
 from mealkit.pipeline.proof.changed_kit import ChangedKits, changed_kits
 from mealkit.pipeline.proof.changed_packages import another_package
 from mealkit.pipeline.proof.datasets import dataset_paths
+from mealkit.pipeline.proof.kit_testing import Tester, test_started
 from mealkit.pipeline.run.running import RunRequest
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, lock_bytes
@@ -68,9 +69,11 @@ class _Kit:
     request: SaltRequest
     kits: ChangedKits
     datasets: Mapping[str, Path]
-    home: Home
-    progress: Progress
-    listener: TestListener
+    tester: Tester
+
+    @property
+    def progress(self) -> Progress:
+        return self.tester.progress
 
     def changed(self, pinch: Pinch) -> Lock:
         architecture = self.plain.runtime.architecture
@@ -78,16 +81,11 @@ class _Kit:
 
     def tested(self, lock: Lock) -> Report:
         with self.kits.running(lock) as running:
-            target = Target(running.url, is_started_here=True, start_seconds=running.ready_seconds)
-            options = replace(self.request.options, case_files=self.opened.folder)
-            return run_tests(lock, target, self.datasets, options, self.listener)
+            return test_started(running, lock, self.datasets, self.opened.folder, self.tester)
 
 
 def salt_kit(
-    request: SaltRequest,
-    home: Home,
-    progress: Progress,
-    listener: TestListener | None = None,
+    request: SaltRequest, home: Home, progress: Progress, listener: TestListener
 ) -> SaltReport:
     """Test a kit as it is pinned, and then with each changed value.
 
@@ -104,9 +102,9 @@ def salt_kit(
     require_libraries(chosen_claims(plain, request.options))
     datasets = dataset_paths(plain, opened, home, progress)
     with changed_kits(opened, request.run, home) as kits:
-        listener = listener or SilentListener()
-        kit = _Kit(opened, whole, plain, request, kits, datasets, home, progress, listener)
-        return _salted(kit)
+        options = replace(request.options, journals=home.journals)
+        tester = Tester(options, home, progress, listener)
+        return _salted(_Kit(opened, whole, plain, request, kits, datasets, tester))
 
 
 def _salted(kit: _Kit) -> SaltReport:
@@ -148,7 +146,7 @@ def _named(kit: _Kit, text: str, known: Sequence[Pinch]) -> Sequence[Pinch]:
     """Return the changes that an option names: FIELD, FIELD=VALUE or package=NAME==VERSION."""
     if text.startswith(_PACKAGE):
         wanted = text.removeprefix(_PACKAGE)
-        return [another_package(kit.opened, kit.plain, wanted, kit.home, kit.progress)]
+        return [another_package(kit.opened, kit.plain, wanted, kit.tester.home, kit.progress)]
     name, given, value = text.partition("=")
     if given:
         return [chosen(kit.opened.parts, kit.plain, name, _value(value))]
@@ -181,7 +179,7 @@ def _journal(kit: _Kit) -> Path:
         request.options.cases_only,
         request.options.limit,
     ]
-    folder = kit.home.root / "salt"
+    folder = kit.tester.home.root / "salt"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{Digest.of(canonical_json(what)).hex}.json"
 
