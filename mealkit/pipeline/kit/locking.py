@@ -90,7 +90,7 @@ def _locked(
 ) -> tuple[Lock, LockReport]:
     lock = resolve(kit.parts, KitInputs(kit, home, progress), kit.lock, upgrade)
     if lock.claims:
-        from mealkit.pipeline.proof.first_rows import require_columns
+        from mealkit.pipeline.kit.first_rows import require_columns
 
         require_columns(kit, lock, home)
     before = kit.lock.model_dump(mode="json") if kit.lock else {}

@@ -7,9 +7,9 @@ from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 
 from mealkit.errors import KitError
 from mealkit.pipeline.home import home_at
+from mealkit.pipeline.kit.first_rows import require_columns
 from mealkit.pipeline.kit.locking import lock_kit
 from mealkit.pipeline.kit.opened_kit import open_kit
-from mealkit.pipeline.proof.first_rows import require_columns
 from mealkit.recipe.claims import Claimed
 
 pytestmark = pytest.mark.xdist_group("first-rows")

@@ -11,7 +11,7 @@ from mealkit.acceptance.questions import Asker
 from mealkit.acceptance.rows import column, read_rows
 from mealkit.errors import AcceptanceError, Problem, failures, problem
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.image.fetching_inputs import fetch_datasets
+from mealkit.pipeline.kit.fetching_data import fetch_datasets
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.progress import SILENT
 from mealkit.recipe.claims import AskRetrieval, Claimed
