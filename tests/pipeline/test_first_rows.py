@@ -7,9 +7,10 @@ from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 
 from mealkit.errors import KitError
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.kit.first_rows import require_columns
+from mealkit.pipeline.kit.first_rows import require_testable
 from mealkit.pipeline.kit.locking import lock_kit
 from mealkit.pipeline.kit.opened_kit import open_kit
+from mealkit.recipe.cases import Case
 from mealkit.recipe.claims import Claimed
 
 pytestmark = pytest.mark.xdist_group("first-rows")
@@ -50,7 +51,7 @@ def locked(tmp_path_factory):
 def check(locked, **changes):
     kit, home = locked
     claim = Claimed.model_validate_json(json.dumps({**CLAIM, **changes}))
-    require_columns(kit, kit.lock.model_copy(update={"claims": (claim,)}), home)
+    require_testable(kit, kit.lock.model_copy(update={"claims": (claim,)}), home)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,10 @@ def test_a_claim_that_fits_its_data_is_locked(locked, changes):
         ({"slices": ["language"]}, "no column 'language'"),
         ({"ask": {**ASK, "first": "left"}}, "no column 'left'"),
         ({"ask": {**ASK, "first": "n"}}, "the value in the column n is not a text"),
+        (
+            {"ask": {**ASK, "parameters": {"dimensions": 3}}},
+            "the request for its first row would be refused: dimensions",
+        ),
         ({"data": "sts"}, "sts is 3 files, expected 1"),
         ({"data": "sts/other.jsonl"}, "sts/other.jsonl is 0 files, expected 1"),
         ({"data": "sts/notes.txt"}, "its name ends in none of .jsonl, .csv, .tsv, .parquet"),
@@ -91,6 +96,30 @@ def test_a_claim_that_does_not_fit_its_data_is_named(locked, changes, said):
     (found,) = caught.value.problems
     assert (found.code, found.where) == ("KIT_INVALID", "claims.table-1")
     assert said.replace("'", "") in found.message.replace("'", "").replace('"', "")
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ({"request": {"inputs": "a"}}, "input is missing"),
+        ({"request": {"input": "a", "seed": 1}}, "seed is not a parameter of this endpoint"),
+        (
+            {"request": {"messages": []}, "endpoint": "/v1/chat/completions"},
+            "the kit has no endpoint /v1/chat/completions",
+        ),
+    ],
+)
+def test_a_case_that_the_gateway_would_refuse_is_named(locked, case, said):
+    """The endpoint, the missing parameter, or the one that it does not know."""
+    kit, home = locked
+    case = Case.model_validate_json(json.dumps({"name": "one", **case}))
+    with pytest.raises(KitError) as caught:
+        require_testable(kit, kit.lock.model_copy(update={"cases": (case,)}), home)
+    (found,) = caught.value.problems
+    assert found.where == "cases.one"
+    assert f"its request would be refused: {said}" in found.message.replace("'", "").replace(
+        '"', ""
+    )
 
 
 def test_a_claim_that_does_not_fit_is_not_locked(locked):

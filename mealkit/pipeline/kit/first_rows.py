@@ -1,16 +1,19 @@
-"""Compares claims with the first row of their data, so that a wrong column is found when locking.
+"""Checks before a lock is written that its claims and cases can be asked.
 
-Only data that is on this machine already is read; a test reads every row.
+Compares claims with the first row of their data, so that a wrong column is found when locking. Only
+data that is on this machine already is read; a test reads every row.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mealkit.acceptance.metric_table import METRICS
 from mealkit.acceptance.questions import Asker
-from mealkit.acceptance.rows import column, read_rows
+from mealkit.acceptance.rows import Row, column, read_rows
 from mealkit.errors import AcceptanceError, Problem, failures, problem
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.kit.accepted_requests import Gateway
 from mealkit.pipeline.kit.fetching_data import fetch_datasets
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.progress import SILENT
@@ -19,17 +22,21 @@ from mealkit.recipe.lock import Lock
 from mealkit.sources.file_cache import FileCache
 
 
-def require_columns(kit: OpenedKit, lock: Lock, home: Home) -> None:
+def require_testable(kit: OpenedKit, lock: Lock, home: Home) -> None:
     """Check that each claim's data is one file whose first row has the columns that it names.
 
+    The request for that row, and those of the cases, must be ones that the gateway accepts.
+
     Raises:
-        KitError: ``KIT_INVALID``, with a problem for each claim that does not fit.
+        KitError: ``KIT_INVALID``, with a problem for each claim and case that does not fit.
         SourceError, StoreError: local data cannot be read.
     """
-    if not lock.claims:
+    if not lock.claims and not lock.cases:
         return
-    here = _files_here(kit, lock, home)
-    if problems := [found for claim in lock.claims for found in _problems(claim, lock, here)]:
+    gateway = Gateway(lock)
+    here = _files_here(kit, lock, home) if lock.claims else {}
+    problems = [found for claim in lock.claims for found in _problems(claim, lock, here, gateway)]
+    if problems := [*problems, *gateway.case_problems()]:
         raise failures(problems)
 
 
@@ -47,7 +54,9 @@ def _files_here(kit: OpenedKit, lock: Lock, home: Home) -> dict[str, Path]:
     return {name: path for name, path in paths if path is not None}
 
 
-def _problems(claim: Claimed, lock: Lock, here: Mapping[str, Path]) -> Iterator[Problem]:
+def _problems(
+    claim: Claimed, lock: Lock, here: Mapping[str, Path], gateway: Gateway
+) -> Iterator[Problem]:
     named = [claim.data] if claim.data else []
     if isinstance(claim.ask, AskRetrieval):
         named.append(claim.ask.corpus)
@@ -57,30 +66,56 @@ def _problems(claim: Claimed, lock: Lock, here: Mapping[str, Path]) -> Iterator[
         if len(own) != 1:
             message = f"{name} is {len(own)} files, expected 1"
             yield _problem(claim, message, f"name one of these: {', '.join(files[:5])}")
-        elif own[0] in here and (fault := _fault(claim, lock, own[0], here, is_corpus=number == 1)):
-            yield _problem(claim, *fault)
+        elif own[0] in here:
+            rows = _Rows(claim, lock, own[0], here[own[0]])
+            fault = rows.corpus_fault() if number else rows.fault(gateway)
+            if fault:
+                yield _problem(claim, *fault)
 
 
-def _fault(
-    claim: Claimed, lock: Lock, name: str, here: Mapping[str, Path], *, is_corpus: bool
-) -> tuple[str, str | None] | None:
-    """Return what is wrong with the first row of a claim's data, and what to do about it."""
-    try:
-        (row, *_), _more = read_rows(here[name], name, 1)
-        ask = claim.ask
-        if is_corpus and isinstance(ask, AskRetrieval):
-            columns = [ask.document, ask.document_id]
-        else:
-            Asker(lock, claim, name).question(row, 1)
-            columns = [*claim.slices, *([] if METRICS[claim.metric].is_speed else [claim.expected])]
-        for item in columns:
-            column(row, item, 1, name)
-    except AcceptanceError as error:
-        first = error.problems[0]
-        if first.code == "TEST_PACKAGE_MISSING":  # the test says so
-            return None
-        return f"{first.message}, in {first.where}", "correct the claim, or the data"
-    return None
+_Fault = tuple[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A file of a claim's data, by its path in the lock and on this machine."""
+
+    claim: Claimed
+    lock: Lock
+    name: str
+    path: Path
+
+    def fault(self, gateway: Gateway) -> _Fault | None:
+        """Return what is wrong with the first row, and what to do about it."""
+        is_speed = METRICS[self.claim.metric].is_speed
+        columns = [*self.claim.slices, *([] if is_speed else [self.claim.expected])]
+
+        def refusal(row: Row) -> _Fault | None:
+            asked = Asker(self.lock, self.claim, self.name).question(row, 1)
+            return gateway.refusal(asked.path, asked.body)
+
+        return self._checked(columns, refusal)
+
+    def corpus_fault(self) -> _Fault | None:
+        """Return what is wrong with the first document."""
+        ask = self.claim.ask
+        columns = [ask.document, ask.document_id] if isinstance(ask, AskRetrieval) else []
+        return self._checked(columns, lambda _: None)
+
+    def _checked(
+        self, columns: Sequence[str], check: Callable[[Row], _Fault | None]
+    ) -> _Fault | None:
+        try:
+            (row, *_), _more = read_rows(self.path, self.name, 1)
+            for item in columns:
+                column(row, item, 1, self.name)
+            found = check(row)
+        except AcceptanceError as error:
+            first = error.problems[0]
+            if first.code == "TEST_PACKAGE_MISSING":  # the test says so
+                return None
+            return f"{first.message}, in {first.where}", "correct the claim, or the data"
+        return found and (f"the request for its first row would be refused: {found[0]}", found[1])
 
 
 def _problem(claim: Claimed, message: str, hint: str | None) -> Problem:
