@@ -180,6 +180,13 @@ class KitFiles:
         text = data[:MAX_SCANNED_BYTES].decode(errors="replace")
         return data if self._is_open(name, text, place) else None
 
+    def profile(self) -> str | None:
+        """Return the text of the profile that ``data.profile`` names; None if there is none yet."""
+        name = _relative(_part(_part(self._document.data, "data"), "profile"))
+        if not name or not (self._folder / name).exists():
+            return None
+        return self._text(name, ("data", "profile"), "KIT_INVALID")
+
     def code(self) -> dict[str, str]:
         """Return the text of every file of code that can be read, by its path in the folder."""
         texts: dict[str, str] = {}
