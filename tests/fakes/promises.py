@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from fakes.little import Heard
-
 from mealkit.acceptance.report import Report, Verdict
 from mealkit.acceptance.target import SilentListener, TestOptions
 from mealkit.pipeline.home import Home

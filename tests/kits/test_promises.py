@@ -117,9 +117,7 @@ def test_nile_gives_the_books_numbers(nile: Running, home: Home):
 
 def test_the_forecasts_are_compared_with_the_wheels_measurements(home: Home, nile: Running):
     """The rows of the kit's own file are those of the wheel's table, without the first year."""
-    (table,) = (
-        path for path in home.files.rglob("*") if path.is_file() and _is_the_table(path)
-    )
+    (table,) = (path for path in home.files.rglob("*") if path.is_file() and _is_the_table(path))
     with table.open() as file:
         expected = [(int(row["year"]), float(row["volume"])) for row in csv.DictReader(file)]
     lines = (nile.folder / "data" / "forecasts.jsonl").read_text().splitlines()
