@@ -168,7 +168,8 @@ class Service:
             ClientDisconnect: the caller disconnected while sending.
         """
         body = await held.unless_needed(read_body(request, self.max_body_bytes, held.add))
-        values = read_object(body) if len(body) <= _SMALL_BYTES else None
+        small = self.gate.small_bytes if self.gate else _SMALL_BYTES
+        values = read_object(body) if len(body) <= small else None
         if values is not None and not fills_many(self.served, values):
             asked = self._asked(endpoint, values)
         else:

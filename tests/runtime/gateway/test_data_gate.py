@@ -16,7 +16,7 @@ from mealkit.runtime.api.predict import PREDICT
 from mealkit.runtime.api.rerank import RERANK
 from mealkit.runtime.api.responses.responses_endpoint import RESPONSES
 from mealkit.runtime.api.served_model import ServedModel
-from mealkit.runtime.gateway.data_gate import MAX_COUNTED, DataGate
+from mealkit.runtime.gateway.data_gate import MAX_TEXTS, DataGate
 from mealkit.runtime.gateway_packages import GATEWAY_REQUIREMENTS, gateway_requirements
 
 SHORT = {"length": {"maximum_characters": 8}}
@@ -146,6 +146,8 @@ def test_tokens_are_no_way_around_the_contract(passed):
     assert (error.problems[0].code, error.problems[0].where) == ("REQUEST_UNSUPPORTED", "input")
 
 
+ENGLISH = "The soup is served with a slice of bread, and everyone gets a second plate."
+GERMAN = "Die Suppe wird mit einer Scheibe Brot gereicht, und alle bekommen einen Teller."
 TOKENS = {"length": {"maximum_tokens": 20}}
 
 
@@ -159,11 +161,22 @@ def test_only_undecided_texts_are_counted(passed, text, counted):
     assert asked.held_bytes >= len(asked.body) + counted * len(text)
 
 
-def test_texts_to_count_are_bounded(passed):
-    """A list in the input of own code may have more texts than the engine can count."""
-    rules, texts = contract(texts=TOKENS), ["x" * 20] * (MAX_COUNTED + 1)
-    error = refusal(passed, PREDICT, Task.PREDICTION, rules, input={"texts": texts})
-    assert error.problems[0].code == "REQUEST_TOO_LARGE"
+@pytest.mark.parametrize("rules", [TOKENS, {"duplicates": {}}])
+def test_texts_that_take_time_are_bounded(passed, rules):
+    """A list in the input of own code may have two hundred thousand texts."""
+    texts, few = ["x" * 40] * (MAX_TEXTS + 1), {"texts": rules}
+    error = refusal(passed, PREDICT, Task.PREDICTION, contract(**few), input={"texts": texts})
+    fault = error.problems[0]
+    assert (fault.code, fault.where) == ("REQUEST_TOO_LARGE", "input.texts")
+
+
+def test_a_text_in_another_language(passed):
+    """The identifier is loaded for the kits whose contract asks for languages."""
+    rules = contract(input={"languages": {"allowed": ["en"]}})
+    error = refusal(passed, EMBEDDINGS, Task.EMBEDDINGS, rules, input=[ENGLISH, GERMAN])
+    fault = error.problems[0]
+    assert (fault.code, fault.where) == ("DATA_LANGUAGES", "input[1]")
+    assert (fault.measured, fault.required) == ("the language de", "en")
 
 
 @pytest.fixture(scope="module")
