@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from mealkit.contract.checker import Checker
 from mealkit.contract.field_values import texts_of, value_at
+from mealkit.contract.population_drift import DriftWindow
 from mealkit.contract.rule_forms import Place, ToolSet
 from mealkit.contract.text_language import language_identifier
 from mealkit.contract.text_length import LengthCheck, counts_tokens
@@ -19,6 +20,7 @@ from mealkit.contract.value_schema import SchemaFaultError
 from mealkit.contract.violation import Violation
 from mealkit.errors import Problem, failure
 from mealkit.recipe.data_contract import Action, DataContract, LengthRule, Rule
+from mealkit.recipe.data_profile import DataProfile
 from mealkit.runtime.api.contract_inputs import ContractInputs
 from mealkit.runtime.api.endpoint import Asked, TextToCount
 from mealkit.runtime.api.prompt_length import count_of
@@ -68,7 +70,9 @@ class _TokenRule:
 class DataGate:
     """The data contract of a kit."""
 
-    def __init__(self, contract: DataContract, model: str, count: Count) -> None:
+    def __init__(
+        self, contract: DataContract, profile: DataProfile | None, model: str, count: Count
+    ) -> None:
         """Compile it.
 
         Raises:
@@ -81,6 +85,7 @@ class DataGate:
         except (SchemaFaultError, ImportError) as error:
             message = f"the data contract cannot be checked: {error}"
             raise failure("ENGINE_START", message, hint="mealkit lock, then build again") from error
+        self._window = DriftWindow(contract, profile, identify) if profile else None
         self._model = model
         self._count = count
         self._token_rules = tuple(_token_rules(contract))
@@ -100,6 +105,9 @@ class DataGate:
         inputs = asked.inputs
         for name in self._bounded:
             _require_few(len(texts_of(name, value_at(inputs.values, name))), inputs.place(name))
+        if self._window:
+            # Also of refused requests: what callers send is what has drifted.
+            self._window.add(inputs.values)
         found = [
             replace(violation, field=inputs.place(violation.field))
             for violation in self._checker.check(inputs.values)
@@ -107,6 +115,10 @@ class DataGate:
         warnings = self._judged(found, asked) if found else ""
         to_count = tuple(self._undecided(inputs)) if self._token_rules else ()
         return replace(asked, inputs=None, to_count=to_count, data_warnings=warnings)
+
+    def drift(self) -> dict[str, float]:
+        """Return how far each input of the last requests is from the kit's profile."""
+        return self._window.drift() if self._window else {}
 
     async def counted(self, asked: Asked, ask: Callable[[bytes], Awaitable[bytes]]) -> Asked:
         """Return a request after its tokens were counted by ``ask``, with further warnings.

@@ -292,4 +292,7 @@ def _gate_of(lock: Lock, metrics: Metrics) -> "DataGate | None":
     from mealkit.runtime.gateway.data_gate import DataGate  # noqa: PLC0415
 
     metrics.begin_violations(lock.data)
-    return DataGate(lock.data, lock.model.name, metrics.violated)
+    gate = DataGate(lock.data, lock.data_profile, lock.model.name, metrics.violated)
+    if lock.data_profile:
+        metrics.watch_drift(gate.drift)
+    return gate
