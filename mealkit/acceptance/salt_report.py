@@ -11,7 +11,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
 
-from mealkit.acceptance.report import ClaimResult, KitUnderTest, MachineFacts, Report, Verdict
+from mealkit.acceptance.metric_table import METRICS
+from mealkit.acceptance.report import (
+    ClaimResult,
+    KitUnderTest,
+    MachineFacts,
+    Moment,
+    Report,
+    Verdict,
+)
 from mealkit.errors import Owner, failure
 from mealkit.recipe.claims import Metric, Tolerance
 from mealkit.strings import Line, MaybeLine
@@ -20,21 +28,12 @@ from mealkit.untrusted import UntrustedError, parse_json_object
 MAX_SALT_REPORT_BYTES = 16 * 1024 * 1024
 """The largest report that is read."""
 _SUMMARY = "summary"
-_VALUE_CHARACTERS = 48
-_SPEED_ENDINGS = ("_per_second", "_seconds", "_bytes")
 
 _Shown = Annotated[str, Field(max_length=4000)]
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-def shown_value(value: JsonValue) -> str:
-    """Return a value in one short line."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    line = " ".join(text.split())
-    return line if len(line) <= _VALUE_CHARACTERS else f"{line[: _VALUE_CHARACTERS - 3]}..."
 
 
 class Kind(StrEnum):
@@ -53,11 +52,6 @@ class ChangedValue(_Value):
     changed: JsonValue
     together: dict[Line, JsonValue] = Field(default_factory=dict)
     """Other values that had to change with it, by their paths."""
-
-    @property
-    def shown(self) -> str:
-        """The change in one line, for a terminal."""
-        return f"{self.field}: {shown_value(self.pinned)} -> {shown_value(self.changed)}"
 
 
 class LeftValue(_Value):
@@ -83,7 +77,7 @@ class Baseline(_Value):
     @property
     def is_speed(self) -> bool:
         """Whether it is about speed or memory: its value differs from run to run anyway."""
-        return self.metric is not None and self.metric.value.endswith(_SPEED_ENDINGS)
+        return self.metric is not None and METRICS[self.metric].is_speed
 
 
 class Effect(_Value):
@@ -131,7 +125,7 @@ class SaltReport(_Value):
     mealkit_version: Line
     kit: KitUnderTest
     machine: MachineFacts
-    started_seconds: FiniteFloat
+    started_seconds: Moment
     """When it began, in seconds since 1970."""
     baseline: tuple[Baseline, ...] = ()
     outcomes: tuple[Outcome, ...] = ()

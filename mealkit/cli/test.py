@@ -1,7 +1,7 @@
 """mealkit test: measure what a kit promises, and say whether it is true."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,13 +10,20 @@ from mealkit.cli.options import (
     AllowFolder,
     Json,
     PlainHttp,
+    Session,
     session_of,
     stored_names,
     use_plain_http,
 )
 from mealkit.cli.preflight import Override, Reason
 from mealkit.cli.report import CtrfFile, EarlierFile, JUnitFile, ReproductionFile
+from mealkit.cli.salt_table import show_salt
 from mealkit.cli.verdicts import TestLines, end_with, show_report
+from mealkit.errors import failure
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.proof.reporting import ReportPaths
+    from mealkit.pipeline.proof.salting import SaltRequest
 
 EXAMPLES = (
     "mealkit test my-kit",
@@ -25,6 +32,8 @@ EXAMPLES = (
     "mealkit test https://kit.example.org --kit my-kit --api-key-file key.txt",
     "mealkit test my-kit --strict --json",
     "mealkit test my-kit --report result.html --junit junit.xml",
+    "mealkit test my-kit --salt --write-readme my-kit/README.md",
+    "mealkit test my-kit --salt --change hyperparameters.max_length=64",
 )
 
 
@@ -92,6 +101,30 @@ def test(  # noqa: PLR0913  one parameter for each option
         bool,
         typer.Option("--strict", help="Also fail for claims and cases that were not judged."),
     ] = False,
+    salt: Annotated[
+        bool,
+        typer.Option(
+            "--salt",
+            help="Change one pinned value at a time, and report which claims and cases notice it.",
+        ),
+    ] = False,
+    change: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FIELD[=VALUE]|package=NAME==VERSION",
+            help="With --salt: make only this change, to a value of mealkit's choice or to yours;"
+            " may be repeated.",
+            show_default="every value that the engine can change",
+        ),
+    ] = [],  # noqa: B006
+    write_readme: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --salt: also write the result as a table into this README.",
+            show_default="none",
+        ),
+    ] = None,
     api_key_file: Annotated[
         Path | None,
         typer.Option(
@@ -130,9 +163,13 @@ def test(  # noqa: PLR0913  one parameter for each option
     A kit that does not run is started, and stopped at the end. Exits with 14 if a claim or a case
     fails. The answers of an interrupted test are kept, and the next one goes on with them.
     """
+    if (change or write_readme) and not salt:
+        message = "--change and --write-readme say how pinned values are changed"
+        raise failure("USAGE", message, hint="add --salt")
     from mealkit.acceptance.target import TestOptions
     from mealkit.pipeline.proof.kit_testing import TestRequest, test_kit
     from mealkit.pipeline.proof.reporting import ReportPaths, check_paths, is_page, write_reports
+    from mealkit.pipeline.proof.salting import SaltRequest
     from mealkit.pipeline.run.running import RunRequest
     from mealkit.preflight.override import overrides_of
 
@@ -140,7 +177,7 @@ def test(  # noqa: PLR0913  one parameter for each option
     use_plain_http(plain_http)
     page, data = (report, None) if report and is_page(report) else (None, report)
     paths = ReportPaths(page, data, junit, ctrf, reproduction, earlier)
-    check_paths(paths)
+    check_paths(paths, only_result=salt)
     run = RunRequest(
         target=target,
         client=client,
@@ -155,6 +192,10 @@ def test(  # noqa: PLR0913  one parameter for each option
         concurrency=concurrency,
         timeout_seconds=min(timeout, 300.0),
     )
+    if salt:
+        salt_request = SaltRequest(run, tuple(change), options)
+        _salt(session, salt_request, write_readme, paths, as_json=as_json)
+        return
     request = TestRequest(run, options, kit, api_key_file, tuple(plain_http))
     progress = session.progress(as_json=as_json)
     result = test_kit(request, session.home, progress, TestLines(progress))
@@ -162,3 +203,25 @@ def test(  # noqa: PLR0913  one parameter for each option
     for path in write_reports(result, paths):
         progress.phase(f"written to {path}")
     end_with(result, strict=strict)
+
+
+def _salt(
+    session: Session,
+    request: "SaltRequest",
+    readme: Path | None,
+    paths: "ReportPaths",
+    *,
+    as_json: bool,
+) -> None:
+    """Test the kit with one changed value after the other. What a change breaks is no failure."""
+    from mealkit.pipeline.proof.reporting import write_salt
+    from mealkit.pipeline.proof.salt_readme import write_readme
+    from mealkit.pipeline.proof.salting import salt_kit
+
+    progress = session.progress(as_json=as_json)
+    report = salt_kit(request, session.home, progress, TestLines(progress))
+    if readme is not None:
+        write_readme(report, readme)
+    show_salt(report, as_json=as_json, quiet=session.quiet)
+    for path in write_salt(report, paths):
+        progress.phase(f"written to {path}")

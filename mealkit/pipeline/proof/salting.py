@@ -5,8 +5,8 @@ so an interrupted run continues where it stopped.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -23,6 +23,8 @@ from mealkit.acceptance.salt_report import (
     baseline_of,
     effects_of,
 )
+from mealkit.acceptance.target import TestListener, TestOptions
+from mealkit.acceptance.testing import chosen_claims, require_libraries
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, SourceError, StoreError, failure
 from mealkit.files.whole import write_whole
@@ -33,16 +35,16 @@ from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.opening_images import this_platform
 from mealkit.pipeline.proof.changed_kit import ChangedKits, changed_kits
 from mealkit.pipeline.proof.changed_packages import another_package
-from mealkit.pipeline.run.running import RunReport, RunRequest
+from mealkit.pipeline.proof.datasets import dataset_paths
+from mealkit.pipeline.proof.kit_testing import Tester, test_started
+from mealkit.pipeline.run.running import RunRequest
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, lock_bytes
 from mealkit.recipe.variant import plain_lock
+from mealkit.reports.salt_words import change_words
 from mealkit.untrusted import UntrustedError, read_file
 
 _PACKAGE = "package="
-
-Tester = Callable[[Lock, RunReport], Report]
-"""Tests a running kit that has this lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class SaltRequest:
     """The kit's folder, and how it is started; its name and port are chosen here."""
     changes: tuple[str, ...] = ()
     """Only these changes: FIELD, FIELD=VALUE or package=NAME==VERSION; empty: every known one."""
-    options: Mapping[str, JsonValue] = field(default_factory=dict)
-    """The options of the test that affect its results, such as how many rows are asked."""
+    options: TestOptions = field(default_factory=TestOptions)
+    """How each of the kits is tested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,13 @@ class _Kit:
     whole: Lock
     plain: Lock
     request: SaltRequest
-    tester: Tester
     kits: ChangedKits
-    home: Home
-    progress: Progress
+    datasets: Mapping[str, Path]
+    tester: Tester
+
+    @property
+    def progress(self) -> Progress:
+        return self.tester.progress
 
     def changed(self, pinch: Pinch) -> Lock:
         architecture = self.plain.runtime.architecture
@@ -76,26 +81,30 @@ class _Kit:
 
     def tested(self, lock: Lock) -> Report:
         with self.kits.running(lock) as running:
-            return self.tester(lock, running)
+            return test_started(running, lock, self.datasets, self.opened.folder, self.tester)
 
 
-def salt_kit(request: SaltRequest, tester: Tester, home: Home, progress: Progress) -> SaltReport:
+def salt_kit(
+    request: SaltRequest, home: Home, progress: Progress, listener: TestListener
+) -> SaltReport:
     """Test a kit as it is pinned, and then with each changed value.
 
     Raises:
         KitError, LockError: the kit is wrong, or an option of it.
-        AcceptanceError: ``TEST_NOTHING``, the kit has neither claims nor cases.
+        AcceptanceError: the kit has neither claims nor cases (``TEST_NOTHING``), or its data or
+            a library is missing.
         MealkitError: the kit does not start as it is pinned, or this machine's disk, network or
             container client fails.
     """
     opened = open_kit(request.run.target, home, request.run.allowed, progress)
     whole = fresh_lock(opened, frozen=False, home=home, progress=progress)
     plain = plain_lock(whole, request.run.architecture or this_platform().architecture)
-    if not plain.claims and not plain.cases:
-        message = f"{plain.about.name} has neither claims nor cases that could notice a change"
-        raise failure("TEST_NOTHING", message, where=str(opened.folder))
+    require_libraries(chosen_claims(plain, request.options))
+    datasets = dataset_paths(plain, opened, home, progress)
     with changed_kits(opened, request.run, home) as kits:
-        return _salted(_Kit(opened, whole, plain, request, tester, kits, home, progress))
+        options = replace(request.options, journals=home.journals)
+        tester = Tester(options, home, progress, listener)
+        return _salted(_Kit(opened, whole, plain, request, kits, datasets, tester))
 
 
 def _salted(kit: _Kit) -> SaltReport:
@@ -108,7 +117,7 @@ def _salted(kit: _Kit) -> SaltReport:
         found = known.get(_identity(pinch.change))
         if found is None:
             total = len(choice.pinches)
-            kit.progress.phase(f"change {number} of {total}: {pinch.change.shown}")
+            kit.progress.phase(f"change {number} of {total}: {change_words(pinch.change)}")
             found = _outcome(kit, pinch, report)
         report = report.model_copy(update={"outcomes": (*report.outcomes, found)})
         write_whole(path, report.as_json(), durable=False)
@@ -137,7 +146,7 @@ def _named(kit: _Kit, text: str, known: Sequence[Pinch]) -> Sequence[Pinch]:
     """Return the changes that an option names: FIELD, FIELD=VALUE or package=NAME==VERSION."""
     if text.startswith(_PACKAGE):
         wanted = text.removeprefix(_PACKAGE)
-        return [another_package(kit.opened, kit.plain, wanted, kit.home, kit.progress)]
+        return [another_package(kit.opened, kit.plain, wanted, kit.tester.home, kit.progress)]
     name, given, value = text.partition("=")
     if given:
         return [chosen(kit.opened.parts, kit.plain, name, _value(value))]
@@ -166,9 +175,11 @@ def _journal(kit: _Kit) -> Path:
         __version__,
         request.run.client,
         list(request.changes),
-        dict(request.options),
+        list(request.options.claims),
+        request.options.cases_only,
+        request.options.limit,
     ]
-    folder = kit.home.root / "salt"
+    folder = kit.tester.home.root / "salt"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{Digest.of(canonical_json(what)).hex}.json"
 
