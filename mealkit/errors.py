@@ -466,6 +466,11 @@ CATALOGUE: dict[str, Entry] = {
     "DATA_LANGUAGES": Entry("a text is in a language that the kit was not made for", _CALLER, DataError, 422, "send texts in one of the languages that are named"),
     "DATA_QUALITY": Entry("a text is damaged: characters are lost, in a wrong encoding or repeated, or a scan was read wrongly", _CALLER, DataError, 422, "read the text from its source again, with the right encoding"),
     "DATA_DUPLICATES": Entry("two texts of a request are nearly the same", _CALLER, DataError, 422, "leave one of them out"),
+    "DATA_REFUSED": Entry("data does not fit the kit's data contract", _CALLER, DataError, 422, "correct the rows that are named, or use a kit that was made for such data"),
+    "DATA_UNREADABLE": Entry("a data file does not exist or cannot be read", _CALLER, DataError, 400, "name JSONL, CSV or Parquet files, or folders of texts"),
+    "DATA_INPUT": Entry("it is not clear which input of the kit the data is for", _CALLER, DataError, 400, "name the input: --input NAME"),
+    "DATA_CONTRACT": Entry("the kit does not state what its data must be like", _AUTHOR, DataError, 404, "add data.inputs to kit.yaml"),
+    "DATA_EXTRA": Entry("the packages that read data files are not installed", _CALLER, DataError, 501, "pip install 'mealkit[evaluation]'"),
     # Tests of claims and cases
     "TEST_FAILED": Entry("a claim or a case does not hold", _AUTHOR, AcceptanceError, 500, "read the worst rows: the kit, its data or the claim has to change"),
     "TEST_NOT_JUDGED": Entry("a claim or a case was not judged, and the caller demands it", _CALLER, AcceptanceError, 500, "read the reason, and remove what prevents it; or leave out --strict"),
@@ -480,8 +485,8 @@ CATALOGUE: dict[str, Entry] = {
     "TEST_OTHER_RECIPE": Entry("the running kit has another recipe than the one to test", _CALLER, AcceptanceError, 409, "start the kit again, or name the kit that runs: --kit KIT"),
     "TEST_REPORT_STALE": Entry("a test's report is not of the image: another recipe answered, or its claims or data are others", _CALLER, TrustError, 409, "test the image again: mealkit test IMAGE --report FILE"),
     "DATASET_MISSING": Entry("a file of a data set is neither on this machine, nor in the image, nor at a source in the lock", _CALLER, AcceptanceError, 404, "test the kit in its folder; or tests_in_image: true in kit.yaml"),
-    "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --report FILE"),
     # Everything else
+    "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --report FILE"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),
     "USAGE": Entry("the command's options contradict each other", _CALLER, KitError, 400, "see --help"),
     "INTERNAL": Entry("mealkit itself failed", _UPSTREAM, MealkitError, 500, "report it with the log"),

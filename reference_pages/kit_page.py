@@ -83,7 +83,9 @@ def field_words(
     value = value_words(form, definitions)
     if not is_required and form.get("default") not in (None, {}, []):
         value += f", else {_plain(form['default'])}"
-    return value, (field.description or "").replace("|", "\\|").replace("``", "`")
+    # A row of a table is one line.
+    text = " ".join((field.description or "").split())
+    return value, text.replace("|", "\\|").replace("``", "`")
 
 
 def _effect(field: FieldInfo) -> str:

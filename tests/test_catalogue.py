@@ -32,6 +32,7 @@ COMPUTED = {
     "containers/sandbox_plan.py": "of two codes, chosen by errno in the lines above",
     "engines/onnx/genai.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
     "engines/transformers/torch_problems.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
+    "contract/violation.py": "its rule's own code, from the table of the checker",
     "errors.py": "hands on its caller's code; the JSON form's is looked up in the catalogue first",
     "files/whole.py": "of two codes, chosen by errno",
     "kit/document.py": "its readers' methods hand on their callers' constants",

@@ -21,7 +21,6 @@ from mealkit.acceptance.questions import (
     AnswerError,
     Question,
     cosine,
-    first_path,
     generated,
     label,
     output,
@@ -32,6 +31,7 @@ from mealkit.acceptance.report import MAX_SAMPLES, CaseFault, CaseResult, Verdic
 from mealkit.errors import Owner
 from mealkit.recipe.cases import Case, Expectation
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.task_endpoints import case_endpoint
 from mealkit.untrusted import UntrustedError, read_file
 
 _MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -44,7 +44,7 @@ def case_question(case: Case, lock: Lock, files: Path | None) -> Question:
     Raises:
         LookupError: a file is not there; the message is the reason.
     """
-    path = case.endpoint or first_path(lock)
+    path = case_endpoint(case, lock)
     body: dict[str, Any] = {"model": lock.model.name, **case.request}
     if case.files:
         given = body.get("input")

@@ -73,18 +73,23 @@ def shown_value(metric: Metric, value: float) -> str:
 def hardware_fault(claim: Claimed, lock: Lock, machine: MachineFacts) -> str | None:
     """Return why a claim cannot be judged on a machine; None if it can."""
     wanted = claim.hardware
-    if wanted is None:
+    if wanted is None or is_of_class(wanted, lock, machine):
         return None
-    computes_on_gpu = lock.requirements.gpu is not Gpu.NONE
     if wanted.lower() == "cpu":
-        if not computes_on_gpu or (machine.processor is not None and not machine.gpus):
-            return None
         return "it is a claim for processors, and the kit may compute on a GPU here"
-    if wanted.lower() == "gpu" and machine.gpus:
-        return None
-    if any(wanted.lower() in name.lower() for name in machine.gpus):
-        return None
     return f"it is a claim for {wanted}, and this machine has {_gpus(machine.gpus)}"
+
+
+def is_of_class(hardware: str, lock: Lock, machine: MachineFacts) -> bool:
+    """Return whether a kit computes on a class of hardware: cpu, gpu, or a part of a GPU's name."""
+    match hardware.lower():
+        case "cpu":
+            is_alone = machine.processor is not None and not machine.gpus
+            return is_alone or lock.requirements.gpu is Gpu.NONE
+        case "gpu":
+            return bool(machine.gpus)
+        case part:
+            return any(part in name.lower() for name in machine.gpus)
 
 
 def _gpus(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from typing import Any
 
 from mealkit.acceptance.json_values import at_pointer
 from mealkit.acceptance.rows import Row, column
@@ -25,7 +25,7 @@ from mealkit.recipe.claims import (
     AskSimilarity,
     Claimed,
 )
-from mealkit.recipe.kit import Feature, Task
+from mealkit.recipe.kit import Feature
 from mealkit.recipe.lock import Lock
 
 EMBEDDINGS_PATH, CLASSIFY_PATH, RERANK_PATH = "/v1/embeddings", "/v1/classify", "/v1/rerank"
@@ -146,24 +146,6 @@ def corpus_question(lock: Lock, texts: Sequence[str], further: Mapping[str, Any]
     """Return the question for the vectors of a corpus's documents."""
     body = {"model": lock.model.name, **_texts(list(texts)), **further}
     return Question(EMBEDDINGS_PATH, body, vectors)
-
-
-def first_path(lock: Lock) -> str:
-    """Return the path of a kit's first endpoint."""
-    match lock.model.task:
-        case Task.EMBEDDINGS:
-            return EMBEDDINGS_PATH
-        case Task.GENERATION:
-            chats = Feature.CHAT in lock.engine.features
-            return CHAT_PATH if chats else COMPLETIONS_PATH
-        case Task.CLASSIFICATION:
-            return CLASSIFY_PATH
-        case Task.RERANKING:
-            return RERANK_PATH
-        case Task.PREDICTION:
-            return PREDICT_PATH
-        case _:
-            assert_never(lock.model.task)
 
 
 def _texts(texts: str | list[str]) -> dict[str, Any]:

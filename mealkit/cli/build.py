@@ -1,6 +1,7 @@
 """mealkit build: build a kit's image into the local store."""
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,10 +24,14 @@ from mealkit.cli.options import (
 )
 from mealkit.cli.output import print_json, print_line, say, table
 from mealkit.cli.sign import signing_key, signs
+from mealkit.cli.verdicts import TestLines, end_with, tell_report
 from mealkit.errors import failure
 
 if TYPE_CHECKING:
+    from mealkit.pipeline.home import Home
     from mealkit.pipeline.image.building import BuildReport, BuiltImage
+    from mealkit.progress import Progress
+    from mealkit.trust.signing_keys import SigningKey
 
 EXAMPLES = (
     "mealkit build",
@@ -36,6 +41,7 @@ EXAMPLES = (
     "mealkit build --push registry:5000/my-kit:1.0.0 --plain-http registry:5000",
     "mealkit build --push registry.example.org/team/my-kit:1.0.0 --modelpack",
     "mealkit build --push registry:5000/my-kit:1.0.0 --sign --key team.key",
+    "mealkit build --test --push registry:5000/my-kit:1.0.0 --sign --key team.key",
 )
 
 
@@ -66,6 +72,14 @@ def build(  # noqa: PLR0913  one parameter for each option
     key: OptionalKeyFile = None,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseFd = None,
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test",
+            help="Also test the kit's claims and cases, before the image is written or pushed"
+            " anywhere; with --sign, the result is signed too.",
+        ),
+    ] = False,
     replaces: Replace = False,
     plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006
@@ -90,20 +104,25 @@ def build(  # noqa: PLR0913  one parameter for each option
     progress = session.progress(as_json=as_json)
     source = PassphraseSource(passphrase_fd, passphrase_file)
     signer = signing_key(key, source, progress, is_wanted=sign)
-    report = build_kit(
+    build_with = partial(
+        build_kit,
         path,
         frozen=locked,
-        outputs=Outputs(load, output, push, signs(signer, push, session.home)),
         home=session.home,
         progress=progress,
         allowed=allow_folder,
         taken=Taken.REPLACED if replaces else Taken.REFUSED,
     )
-    if modelpack:
-        from mealkit.pipeline.publish.packing import push_modelpacks
+    if test:
+        from mealkit.pipeline.proof.testing_builds import test_built
 
-        packs = push_modelpacks(str(report.digest), push, session.home, progress, signer)
-        report = replace(report, delivered=(*report.delivered, *packs))
+        digest = build_with(outputs=Outputs()).digest
+        tested = test_built(digest, signer, session.home, progress, TestLines(progress))
+        tell_report(tested)
+        end_with(tested, strict=False)
+    report = build_with(outputs=Outputs(load, output, push, signs(signer, push, session.home)))
+    if modelpack:
+        report = _packed(report, push, session.home, progress, signer)
     if signer is not None:
         line = f"signed by the key {signer.public.fingerprint}"
         report = replace(report, delivered=(*report.delivered, line))
@@ -113,6 +132,19 @@ def build(  # noqa: PLR0913  one parameter for each option
     if not session.quiet:
         _describe(report)
     print_line(str(report.digest))
+
+
+def _packed(
+    report: "BuildReport",
+    push: list[str],
+    home: "Home",
+    progress: "Progress",
+    signer: "SigningKey | None",
+) -> "BuildReport":
+    from mealkit.pipeline.publish.packing import push_modelpacks
+
+    packs = push_modelpacks(str(report.digest), push, home, progress, signer)
+    return replace(report, delivered=(*report.delivered, *packs))
 
 
 def _describe(report: "BuildReport") -> None:

@@ -26,6 +26,7 @@ from mealkit.cli import (
     diff,
     estimate,
     explain,
+    fit,
     host,
     images,
     inspect,
@@ -158,6 +159,7 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
             ("host", host.host, host.EXAMPLES),
             ("estimate", estimate.estimate, estimate.EXAMPLES),
             ("preflight", preflight.preflight, preflight.EXAMPLES),
+            ("fit", fit.fit, fit.EXAMPLES),
         ),
     ),
     (

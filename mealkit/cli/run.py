@@ -17,6 +17,7 @@ from mealkit.cli.options import (
 )
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.cli.preflight import Override, Reason
+from mealkit.cli.verdicts import TestLines, end_with, tell_report
 
 if TYPE_CHECKING:
     from mealkit.pipeline.run.running import RunReport
@@ -26,6 +27,7 @@ EXAMPLES = (
     "mealkit run my-kit:1.0.0 --client docker --embedded",
     "mealkit run my-kit --address 0.0.0.0 --keys keys.txt",
     "mealkit run my-kit --architecture arm64",
+    "mealkit run my-kit --test",
     "mealkit run registry.example.org/team/my-kit:1.0.0 --port 0",
 )
 
@@ -80,6 +82,21 @@ def run(  # noqa: PLR0913  one parameter for each option
             show_default="this machine's",
         ),
     ] = None,
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test",
+            help="Test the kit's claims and cases when it is ready; stop it if one fails.",
+        ),
+    ] = False,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The API key for --test, if callers need one.",
+            show_default="none",
+        ),
+    ] = None,
     timeout: Annotated[
         float,
         typer.Option(metavar="SECONDS", min=1, help="Seconds to wait until the kit is ready."),
@@ -111,7 +128,16 @@ def run(  # noqa: PLR0913  one parameter for each option
         overrides=overrides,
         allowed=tuple(allow_folder),
     )
-    report = run_kit(request, session.home, session.progress(as_json=as_json))
+    progress = session.progress(as_json=as_json)
+    report = run_kit(request, session.home, progress)
+    if test:
+        from mealkit.pipeline.proof.kit_testing import test_running
+
+        tested = test_running(
+            report, request, api_key_file, session.home, progress, TestLines(progress)
+        )
+        tell_report(tested)
+        end_with(tested, strict=False)
     if as_json:
         print_json({**asdict(report), "owner": report.owner.model_dump(mode="json")})
         return

@@ -20,7 +20,7 @@ def lines_of_tests(tests: Sequence["VerifiedTest"], today: dt.date) -> Iterator[
         tested = item.tested
         age = item.age_days(today)
         when = f", {age} day{'' if age == 1 else 's'} old" if age is not None else ""
-        machine = f" on {_shown(tested.machine)}" if tested.machine else ""
+        machine = f" on {_shown(tested.machine_name)}" if tested.machine_name else ""
         yield ""
         yield f"{_shown(tested.test or 'test')}{machine}: {_shown(str(tested.result))}{when}"
         yield from (f"  stale: {_shown(reason)}" for reason in item.stale)
@@ -37,9 +37,10 @@ def _table(tested: "Tested") -> Iterator[str]:
 
 def _rows(tested: "Tested") -> Iterator[tuple[str, str, str, str]]:
     """Yield a row for each test; failures first, and stated claims last."""
-    from mealkit.trust.test_result import claim_test
+    from mealkit.trust.test_result import claim_test, number
 
-    claimed = {claim_test(name): claim.get("value") for name, claim in tested.claims.items()}
+    stated = tested.claims.items()
+    claimed = {claim_test(name): number(claim.get("value")) for name, claim in stated}
     measured = {claim_test(name): value for name, value in tested.measured.items()}
     verdicts = (
         (tested.failed, "failed"),
@@ -62,7 +63,7 @@ def forms_of_tests(tests: Iterable["VerifiedTest"], today: dt.date) -> list[dict
             "notJudged": sorted(item.tested.warned),
             "failed": sorted(item.tested.failed),
             "measured": dict(item.tested.measured),
-            "machine": item.tested.machine or None,
+            "machine": item.tested.machine_name or None,
             "day": str(item.day) if item.day else None,
             "ageDays": item.age_days(today),
             "recipe": item.tested.recipe,
@@ -77,5 +78,5 @@ def _shown(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
-def _number(value: object) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else ""
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"

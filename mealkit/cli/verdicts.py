@@ -60,6 +60,12 @@ def show_report(report: "Report", *, as_json: bool, quiet: bool) -> None:
         say(_summary(report))
 
 
+def tell_report(report: "Report") -> None:
+    """Write a report to stderr, for a verb whose result is another one."""
+    for line in (*_lines(report), _summary(report)):
+        say(line)
+
+
 def end_with(report: "Report", *, strict: bool) -> None:
     """End the command with its exit code if something fails, or is not judged and ``strict``."""
     from mealkit.acceptance.testing import unjudged

@@ -136,6 +136,17 @@ class DockerClient:
         with self.connected(f"read the state of {name}") as client:
             return self._ours(self._find(client, name), _remote_host(client))
 
+    def process(self, name: str) -> int | None:
+        """Return the number of its first process on this machine; None if it is not known.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND.
+        """
+        with self.connected(f"read the state of {name}") as client:
+            if _remote_host(client) is not None:
+                return None
+            return self._find(client, name).attrs["State"].get("Pid") or None
+
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
         """Yield the log's lines, the last ``tail`` of them; with ``follow``, until it ends.
 

@@ -95,6 +95,14 @@ class Sandbox:
         """
         return self._find(name).now()
 
+    def process(self, name: str) -> int | None:
+        """Return the number of its first process on this machine; None if it has ended.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND.
+        """
+        return self._find(name).live_pid()
+
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
         """Yield the log's lines, the last ``tail`` of them; with ``follow``, until it ends.
 

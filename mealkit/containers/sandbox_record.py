@@ -79,6 +79,14 @@ class Record:
         os.close(opened)
         return None
 
+    def live_pid(self) -> int | None:
+        """Return the number of the sandbox's first process, if it lives."""
+        opened = self.process("init")
+        if opened is None:
+            return None
+        os.close(opened)
+        return int(_read(self.folder / "init.json")["pid"])
+
     def now(self) -> Container:
         """Return the current state of the sandbox."""
         for name in ("init", "keeper"):

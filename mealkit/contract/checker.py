@@ -12,10 +12,13 @@ from typing import Self
 from pydantic import JsonValue
 
 from mealkit.contract.field_values import texts_of, value_at
+from mealkit.contract.near_duplicates import DuplicateCheck
 from mealkit.contract.number_range import RangeCheck
 from mealkit.contract.rule_forms import Place, TextRule, Tools, ValueRule
 from mealkit.contract.stated_origin import AgeCheck, ProvenanceCheck
+from mealkit.contract.text_language import LanguageCheck
 from mealkit.contract.text_length import LengthCheck, counts_tokens
+from mealkit.contract.text_quality import QualityCheck
 from mealkit.contract.value_schema import SchemaCheck
 from mealkit.contract.violation import Violation
 from mealkit.recipe.data_contract import RULES, Action, DataContract, InputContract
@@ -81,23 +84,35 @@ def _active(rules: InputContract) -> InputContract:
 
 
 def _input_rules(name: str, rules: InputContract, tools: Tools) -> InputRules:
-    values: list[ValueRule] = []
-    texts: list[TextRule] = []
+    return InputRules(
+        name, tuple(_value_rules(name, rules, tools)), tuple(_text_rules(name, rules, tools))
+    )
 
-    def place(rule: str, action: Action) -> Place:
-        return Place(name, rule, action, f"DATA_{rule.upper()}")
 
+def _value_rules(name: str, rules: InputContract, tools: Tools) -> Iterator[ValueRule]:
     if schema := rules.schema_:
-        values.append(SchemaCheck(place("schema", schema.action), schema))
+        yield SchemaCheck(Place(name, "schema", schema.action, "DATA_SCHEMA"), schema)
     if limits := rules.range:
-        values.append(RangeCheck(place("range", limits.action), limits))
-    if provenance := rules.provenance:
-        values.append(ProvenanceCheck(place("provenance", provenance.action), provenance))
+        yield RangeCheck(Place(name, "range", limits.action, "DATA_RANGE"), limits)
+    if origin := rules.provenance:
+        place = Place(name, "provenance", origin.action, "DATA_PROVENANCE")
+        yield ProvenanceCheck(place, origin)
     if age := rules.age:
-        values.append(AgeCheck(place("age", age.action), age, tools.today))
+        yield AgeCheck(Place(name, "age", age.action, "DATA_AGE"), age, tools.today)
+
+
+def _text_rules(name: str, rules: InputContract, tools: Tools) -> Iterator[TextRule]:
+    """Yield the rules about texts, the fast ones first."""
     if length := rules.length:
-        texts.append(LengthCheck(place("length", length.action), length, tools.count_tokens))
-    return InputRules(name, tuple(values), tuple(texts))
+        place = Place(name, "length", length.action, "DATA_LENGTH")
+        yield LengthCheck(place, length, tools.count_tokens)
+    if quality := rules.quality:
+        yield QualityCheck(Place(name, "quality", quality.action, "DATA_QUALITY"), quality)
+    if alike := rules.duplicates:
+        yield DuplicateCheck(Place(name, "duplicates", alike.action, "DATA_DUPLICATES"), alike)
+    if (languages := rules.languages) and tools.identify_language:
+        place = Place(name, "languages", languages.action, "DATA_LANGUAGES")
+        yield LanguageCheck(place, languages, tools.identify_language)
 
 
 def _unchecked(contract: DataContract, tools: Tools) -> Iterator[str]:

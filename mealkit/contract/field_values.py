@@ -13,6 +13,8 @@ Text = tuple[str, str]
 
 # A message has content, a document usually text; what else these objects have is about the text.
 _TEXT_MEMBERS = ("content", "text")
+# Messages whose text is not data: the kit's own answers, and the instructions of an application.
+_OTHER_ROLES = frozenset({"assistant", "system", "developer"})
 
 
 def value_at(values: Mapping[str, JsonValue], name: str) -> JsonValue:
@@ -35,6 +37,8 @@ def texts_of(field: str, value: JsonValue) -> list[Text]:
 
     The texts of a list are those of its items. The text of an object is its ``content`` or
     ``text``, as in messages and documents; an object without them has the texts of all its members.
+    Messages of the assistant and of the system have none: a caller would be refused for the kit's
+    own answer.
     """
     if isinstance(value, str):
         return [(field, value)]
@@ -45,7 +49,7 @@ def texts_of(field: str, value: JsonValue) -> list[Text]:
             if isinstance(item, str | list | dict)
             for text in texts_of(f"{field}[{index}]", item)
         ]
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or _is_no_data(value):
         return []
     for name in _TEXT_MEMBERS:
         if isinstance(value.get(name), str | list):
@@ -56,6 +60,11 @@ def texts_of(field: str, value: JsonValue) -> list[Text]:
         if isinstance(item, str | list | dict)
         for text in texts_of(f"{field}.{name}", item)
     ]
+
+
+def _is_no_data(message: dict[str, JsonValue]) -> bool:
+    role = message.get("role")
+    return isinstance(role, str) and role in _OTHER_ROLES and "content" in message
 
 
 def numbers_of(field: str, value: JsonValue) -> Iterator[tuple[str, JsonValue]]:

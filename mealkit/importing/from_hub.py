@@ -29,6 +29,7 @@ from mealkit.importing.hub_task import labels_of, stated_task
 from mealkit.importing.proposal import LeftOut, Proposal
 from mealkit.importing.quoting import short, verbatim
 from mealkit.importing.repository import Repository, spdx
+from mealkit.importing.stated_claims import stated_claims
 from mealkit.importing.stated_pooling import embedding, gguf_embedding, prompts, scoring
 from mealkit.importing.stated_sampling import Values, sampling, template
 from mealkit.recipe.kit import Task
@@ -70,6 +71,7 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
     named = repository.card.get("license_name")
     license_id = spdx(licenses[0], named) if len(licenses) == 1 else None
     without = missing_tokenizer(repository, picked, how)
+    claims = stated_claims(repository)
     return Proposal(
         origin=f"{repository.repo} at {repository.commit}",
         engine=picked,
@@ -81,15 +83,17 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
                 name: {"file": f"prompts/{name}.jinja", "variables": ["text"]} for name in words
             },
             "hyperparameters": values.values,
+            **({"claims": claims.claims} if claims.claims else {}),
             **part.form,
         },
         files={**_prompt_files(words), **part.files},
-        comments=_comments(stated.why, values, part.comments),
+        comments=_comments(stated.why, values, {**part.comments, **claims.comments}),
         left_out=[
             *stated.left_out,
             *([without] if without else []),
             *values.left_out,
             *part.left_out,
+            *claims.left_out,
             *left_behind(repository, files),
             *_unsaid(repository, license_id),
             *_quantised(repository, picked, how),

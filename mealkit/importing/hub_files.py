@@ -19,6 +19,7 @@ from mealkit.importing.gguf_names import (
     part_of_name,
 )
 from mealkit.importing.proposal import LeftOut
+from mealkit.importing.published_results import RESULTS_FOLDER
 from mealkit.importing.repository import Repository
 
 INDEX = "model.safetensors.index.json"
@@ -366,6 +367,7 @@ def _is_weight(name: str) -> bool:
 def _is_needless(name: str) -> bool:
     """Return whether a kit without this file loses nothing."""
     known = name in _READ or name in _BESIDE or name in _SENTENCE
+    known = known or name.startswith(RESULTS_FOLDER)
     return known or name.endswith("/config.json") or _DESCRIBING.fullmatch(name) is not None
 
 

@@ -57,6 +57,8 @@ class Repository:
     """The metadata of the GGUF files that were requested."""
     pipeline_tag: str | None = None
     """The model's task on the Hub."""
+    address: str = "https://huggingface.co"
+    """The address of the Hub, without credentials."""
 
     @property
     def name(self) -> str:

@@ -10,10 +10,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mealkit.digest import Digest
 from mealkit.errors import Problem, problem
 from mealkit.files.pointers import MAX_POINTER_BYTES, pointer_in
 from mealkit.kit.bounds import Bounds, OutsideError
-from mealkit.kit.confidential import addresses_with_passwords, secret_name, secrets_in
+from mealkit.kit.confidential import (
+    MAX_SCANNED_BYTES,
+    addresses_with_passwords,
+    secret_name,
+    secrets_in,
+)
 from mealkit.kit.document import Document
 from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.search import Search, TooManyError, has_wildcard
@@ -27,6 +33,10 @@ MAX_PROMPTS_CHARACTERS = 8 * 1024 * 1024
 MAX_CODE_BYTES = 8 * 1024 * 1024
 """The maximum size of all files of code together: the lock contains their full text."""
 MAX_CODE_FILES = 2000
+MAX_CASE_FILE_BYTES = 16 * 1024 * 1024
+MAX_CASE_BYTES = 64 * 1024 * 1024
+"""The maximum size of all files of cases together: each opening of the kit hashes them."""
+MAX_CASE_FILES = 200
 
 _LOCK_NAME = "kit.lock"
 # The maximum number of suspected secrets that are reported for one file.
@@ -62,6 +72,15 @@ def source_folder(kit_folder: Path, path: str) -> Path:
         return kit_folder / Path(path).expanduser()
     except RuntimeError as error:
         raise OSError(f"this user does not exist: {path}") from error
+
+
+def file_entries(data: Any) -> Iterator[tuple[Any, FieldPath]]:
+    """Yield the entries of a kit that name files of weights or data, and their places."""
+    for index, entry in _items(_part(data, "model"), "weights"):
+        yield entry, ("model", "weights", index)
+    datasets = _part(data, "datasets")
+    for name, entry in datasets.items() if isinstance(datasets, dict) else ():
+        yield entry, ("datasets", name)
 
 
 def secret_problem(name: str, what: str, where: str | None) -> Problem:
@@ -124,6 +143,42 @@ class KitFiles:
                 if name and text is not None:
                     texts[name] = text
         return texts
+
+    def case_files(self) -> dict[str, tuple[Digest, int]]:
+        """Return digest and size of every file that a case names, by its path in the folder."""
+        found: dict[str, tuple[Digest, int]] = {}
+        size = 0
+        for index, case in _items(self._document.data, "cases"):
+            files = _part(case, "files")
+            for field, name in files.items() if isinstance(files, dict) else ():
+                place: FieldPath = ("cases", index, "files", field)
+                if not _relative(name) or name in found:
+                    continue
+                data = self._open_data(name, place)
+                if data is None:
+                    continue
+                found[name] = Digest.of(data), len(data)
+                size += len(data)
+                if size > MAX_CASE_BYTES or len(found) > MAX_CASE_FILES:
+                    most = f"{MAX_CASE_FILES} files and {MAX_CASE_BYTES} bytes"
+                    message = f"all files of cases together have more than {most}"
+                    self._report("KIT_INVALID", place, message, "use smaller files")
+                    return found
+        return found
+
+    def _open_data(self, name: str, place: FieldPath) -> bytes | None:
+        """Return the bytes of a file of any kind that may be public."""
+        if what := None if name in self._lifted else secret_name(name):
+            self._secret(name, what, place)
+            return None
+        data = self._data(name, place, "KIT_INVALID", MAX_CASE_FILE_BYTES)
+        if data is None:
+            return None
+        if pointer := pointer_in(data[: MAX_POINTER_BYTES + 1]):
+            self._report("KIT_INVALID", place, f"{name} is {pointer.kind}", pointer.fix)
+            return None
+        text = data[:MAX_SCANNED_BYTES].decode(errors="replace")
+        return data if self._is_open(name, text, place) else None
 
     def code(self) -> dict[str, str]:
         """Return the text of every file of code that can be read, by its path in the folder."""
@@ -194,12 +249,12 @@ class KitFiles:
 
     def _folders(self) -> Iterator[tuple[str, FieldPath]]:
         data = self._document.data
-        for index, entry in _items(_part(data, "model"), "weights"):
+        for entry, at in file_entries(data):
             for step, place in ((None, entry), *_items(entry, "mirrors")):
                 path = _part(place, "path")
                 if _part(place, "source") == "folder" and isinstance(path, str):
                     inner = () if step is None else ("mirrors", step)
-                    yield path, ("model", "weights", index, *inner, "path")
+                    yield path, (*at, *inner, "path")
         reference = _part(_part(_part(data, "runtime"), "base"), "reference")
         if isinstance(reference, str) and (path := image_path(reference)) is not None:
             yield path, ("runtime", "base", "reference")
@@ -258,17 +313,19 @@ class KitFiles:
             return None
         return text if self._is_open(name, text, place) else None
 
-    def _data(self, name: str, place: FieldPath, code: str) -> bytes | None:
+    def _data(
+        self, name: str, place: FieldPath, code: str, max_bytes: int = MAX_TEXT_BYTES
+    ) -> bytes | None:
         path, base = self._folder / name, Path(name).name
         try:
-            return self._bounds.read(path, MAX_TEXT_BYTES)
+            return self._bounds.read(path, max_bytes)
         except OutsideError as error:
             self._outside(error, name, place)
         except FileNotFoundError:
             self._report("KIT_FILE_MISSING", place, f"{base} does not exist")
         except UntrustedError:
             if path.is_file():
-                message = f"{base} is larger than {MAX_TEXT_BYTES} bytes"
+                message = f"{base} is larger than {max_bytes} bytes"
                 self._report(code, place, message, "name the right file")
             else:
                 self._report("KIT_FILE_MISSING", place, f"{base} is not a file")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from mealkit.digest import Digest
 from mealkit.errors import KitError, Problem, failure, problem
 from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.confidential import masked
@@ -45,6 +46,8 @@ class LoadedKit:
     """The local wheels' files."""
     signers: Mapping[str, str]
     """The text of every publisher's key and signature in the folder, by its path."""
+    case_files: Mapping[str, tuple[Digest, int]]
+    """Digest and size of every file that a case names, by its path in the folder."""
     bounds: Bounds
     """The folders that the kit's files may be in."""
     warnings: tuple[Problem, ...]
@@ -80,6 +83,7 @@ def load_kit(
     kit, refused = _validated(document)
     files = KitFiles(file.parent, document, bounds)
     prompts, code, wheels, signers = files.prompts(), files.code(), files.wheels(), files.signers()
+    case_files = files.case_files()
     files.check_places()
     files.check_own_text(text)
     lines = _requirement_problems(document)
@@ -87,7 +91,18 @@ def load_kit(
     if problems or kit is None:
         raise KitError(*problems)
     warnings = tuple(_warnings(kit, document))
-    return LoadedKit(kit, file.parent, document, prompts, code, wheels, signers, bounds, warnings)
+    return LoadedKit(
+        kit=kit,
+        folder=file.parent,
+        lines=document,
+        prompts=prompts,
+        code=code,
+        wheels=wheels,
+        signers=signers,
+        case_files=case_files,
+        bounds=bounds,
+        warnings=warnings,
+    )
 
 
 def _validated(document: Document) -> tuple[Kit | None, list[Problem]]:

@@ -44,6 +44,8 @@ class KitParts:
     """Base images on this machine that differ from those in the lock, by architecture."""
     signers: Mapping[str, str] = field(default_factory=dict)
     """The publishers' keys and signatures in the kit's folder, by their paths."""
+    case_files: Mapping[str, tuple[Digest, int]] = field(default_factory=dict)
+    """Digest and size of the files of cases, by their paths in the kit's folder."""
     gateway_bounds: tuple[str, ...] = ()
     """Versions that the gateway is tested with. They are not part of the request: a lock that was
     written with other bounds remains valid."""

@@ -9,9 +9,12 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
 
+from pydantic import JsonValue
+
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, failure
 from mealkit.lock.kit_parts import KitParts, PythonTarget
+from mealkit.lock.packages_of_tests import packages_of_tests
 from mealkit.lock.resolved import Resolved, is_compiled, stated_requirements
 from mealkit.lock.resolved_datasets import (
     CurrentDatasets,
@@ -33,16 +36,16 @@ from mealkit.recipe.kit import Base, Kit, kit_json
 from mealkit.recipe.lock import (
     Lock,
     LockedBase,
-    LockedCode,
     LockedEngine,
     LockedGateway,
     LockedModel,
-    LockedPrompt,
     LockedRuntime,
     LockedWheel,
     ModelShape,
 )
-from mealkit.recipe.lock_records import About, Requests
+from mealkit.recipe.lock_records import About, LockedCode, LockedPrompt, Requests
+from mealkit.recipe.locked_file import LockedFile
+from mealkit.recipe.origins import FolderOrigin
 from mealkit.recipe.variant import architectures_of, joined, plain_lock
 
 
@@ -167,6 +170,7 @@ def _resolve(
         wanted = (*parts.gateway_requirements, *parts.gateway_bounds)
         with lockable("the gateway's packages"):
             gateway_packages = inputs.packages(wanted, (), target)
+    test_packages = _test_packages(parts, inputs, previous, target, anew=Upgrade.PYTHON in upgrade)
     if previous and kept and kept.weights == asked.weights and Upgrade.WEIGHTS not in upgrade:
         weights = kept_weights(parts.kit, parts.current, inputs, previous.model)
     else:
@@ -179,15 +183,38 @@ def _resolve(
         upgrade=Upgrade.DATASETS in upgrade,
     )
     _check_length(parts, weights.shape)
-    resolved = Resolved(base, engine_packages, gateway_packages, weights, datasets)
+    resolved = Resolved(base, engine_packages, gateway_packages, weights, datasets, test_packages)
     with lockable("what was found"):
         return _lock(parts, resolved, asked)
+
+
+def _test_packages(
+    parts: KitParts, inputs: Inputs, previous: Lock | None, target: PythonTarget, *, anew: bool
+) -> tuple[LockedWheel, ...]:
+    wanted = packages_of_tests(parts.kit)
+    if not wanted:
+        return ()
+    if previous and not anew and previous.requests.test_packages == _asked_tests(parts):
+        return previous.test_packages
+    with lockable("the packages of the tests"):
+        return inputs.packages(wanted, (), target)
+
+
+def _asked_tests(parts: KitParts) -> Digest | None:
+    wanted = packages_of_tests(parts.kit)
+    form = [wanted, dict(parts.local_wheels), _asked_base(parts)]
+    return Digest.of(canonical_json(form)) if wanted else None
+
+
+def _asked_base(parts: KitParts) -> list[JsonValue]:
+    kit = parts.kit
+    return [kit_json(kit.runtime.base), kit.runtime.python, parts.architecture]
 
 
 def requests_of(parts: KitParts) -> Requests:
     """Return a digest of the request for each part that is resolved from a source."""
     kit = parts.kit
-    base = [kit_json(kit.runtime.base), kit.runtime.python, parts.architecture]
+    base = _asked_base(parts)
     found_where = (dict(parts.local_wheels), base)
     packages = [
         parts.requirements,
@@ -204,6 +231,7 @@ def requests_of(parts: KitParts) -> Requests:
         gateway=Digest.of(canonical_json([parts.gateway_requirements, *found_where])),
         base=Digest.of(canonical_json(base)),
         datasets=dataset_requests(kit),
+        test_packages=_asked_tests(parts),
     )
 
 
@@ -230,6 +258,7 @@ def _offline(parts: KitParts, previous: Lock) -> Lock:
         previous.gateway.packages,
         weights,
         offline_datasets(parts.kit, parts.current_datasets, previous),
+        previous.test_packages if packages_of_tests(parts.kit) else (),
     )
     return _lock(parts, resolved, previous.requests)
 
@@ -298,8 +327,23 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
         datasets=dict(resolved.datasets),
         claims=kit.claims,
         cases=kit.cases,
+        case_files=_case_files(parts),
         tests_in_image=kit.tests_in_image,
+        test_packages=resolved.test_packages,
         data=kit.data,
+    )
+
+
+def _case_files(parts: KitParts) -> tuple[LockedFile, ...]:
+    return tuple(
+        LockedFile(
+            path=path,
+            sha256=digest,
+            size_bytes=size_bytes,
+            format="data",
+            origins=(FolderOrigin(file=path),),
+        )
+        for path, (digest, size_bytes) in sorted(parts.case_files.items())
     )
 
 

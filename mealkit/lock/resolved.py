@@ -9,7 +9,7 @@ from mealkit.engines.demand import Use, dtypes_of, shared_memory_bytes
 from mealkit.engines.engine import Recipe
 from mealkit.lock.resolved_weights import Weights
 from mealkit.memory.setting import Compared
-from mealkit.recipe.claims import LockedDataset
+from mealkit.recipe.claims import LockedDataset, travelling
 from mealkit.recipe.cuda_builds import built_for, cuda_of
 from mealkit.recipe.kit import Gpu, Kit
 from mealkit.recipe.lock import (
@@ -30,6 +30,7 @@ class Resolved:
     gateway_packages: tuple[LockedWheel, ...]
     weights: Weights
     datasets: Mapping[str, LockedDataset] = field(default_factory=dict)
+    test_packages: tuple[LockedWheel, ...] = ()
 
 
 def is_compiled(kit: Kit) -> bool:
@@ -47,9 +48,10 @@ def stated_requirements(
     """Return what a machine must have for a kit with these inputs; ``flags`` are the engine's."""
     hardware = kit.hardware
     weights_bytes = sum(file.size_bytes for file in resolved.weights.files)
-    packed = sum(
-        wheel.size_bytes for wheel in (*resolved.engine_packages, *resolved.gateway_packages)
-    )
+    wheels = (*resolved.engine_packages, *resolved.gateway_packages, *resolved.test_packages)
+    packed = sum(wheel.size_bytes for wheel in wheels)
+    data = travelling(resolved.datasets, tests_in_image=kit.tests_in_image)
+    data_bytes = sum(file.size_bytes for item in data.values() for file in item.files)
     base = resolved.base
     packed += (
         sum(deb.size_bytes for deb in base.packages)
@@ -59,7 +61,7 @@ def stated_requirements(
     # Wheels and Debian packages unpack to about three and a half times their size; with bytecode to
     # 3.6 to 4.6 times (measured on the example kits).
     unpacked = packed * 14 // 3 if is_compiled(kit) else packed * 7 // 2
-    disk_bytes = weights_bytes + unpacked
+    disk_bytes = weights_bytes + data_bytes + unpacked
     model = resolved.weights.shape.described
     packages = [(wheel.name, wheel.version) for wheel in resolved.engine_packages]
     use = Use(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from mealkit.digest import canonical_json
 from mealkit.paths import (
+    CASES,
     CODE,
     DATASETS,
     ENGINE,
@@ -90,6 +91,16 @@ def plan_image(
     )
 
 
+def files_in_image(lock: Lock) -> dict[str, LockedFile]:
+    """Return the pinned files that the image has unchanged, by their path: weights and data."""
+    data = [file for item in lock.datasets_in_image.values() for file in item.files]
+    return {
+        **{f"{MODELS}/{file.path}": file for file in lock.model.files},
+        **{f"{DATASETS}/{file.path}": file for file in data},
+        **{f"{CASES}/{file.path}": file for file in lock.case_files},
+    }
+
+
 def index_annotations(lock: Lock) -> Mapping[str, str]:
     """Return the annotations of the index of a kit's images: those that apply to all of them.
 
@@ -165,7 +176,7 @@ def _weight_layers(files: tuple[LockedFile, ...]) -> tuple[LayerPlan, ...]:
             LayerKind.WEIGHTS,
             file.path,
             "one file of weights, the publisher's bytes",
-            (_input_file(file),),
+            (_placed(MODELS, file),),
         )
         for file in large
     )
@@ -175,13 +186,13 @@ def _weight_layers(files: tuple[LockedFile, ...]) -> tuple[LayerPlan, ...]:
         LayerKind.WEIGHTS,
         "model files",
         "the model's small files: tokenizer, configuration, graph",
-        tuple(_input_file(file) for file in small),
+        tuple(_placed(MODELS, file) for file in small),
     )
     return (*own, together)
 
 
-def _input_file(file: LockedFile) -> InputFile:
-    return InputFile(f"{MODELS}/{file.path}", file.sha256, file.size_bytes)
+def _placed(folder: str, file: LockedFile) -> InputFile:
+    return InputFile(f"{folder}/{file.path}", file.sha256, file.size_bytes)
 
 
 def _gateway_layer(
@@ -217,18 +228,24 @@ def _test_layers(lock: Lock, bytecode: tuple[Bytecode, ...]) -> tuple[LayerPlan,
 
 
 def _dataset_layers(lock: Lock) -> tuple[LayerPlan, ...]:
-    return tuple(
+    of_cases = (
+        LayerPlan(
+            LayerKind.DATASETS,
+            "files of cases",
+            "the inputs of the kit's golden examples that are files",
+            tuple(_placed(CASES, file) for file in lock.case_files),
+        ),
+    )
+    of_claims = tuple(
         LayerPlan(
             LayerKind.DATASETS,
             name,
             "a data set on which claims are measured; no answer needs it",
-            tuple(
-                InputFile(f"{DATASETS}/{file.path}", file.sha256, file.size_bytes)
-                for file in dataset.files
-            ),
+            tuple(_placed(DATASETS, file) for file in dataset.files),
         )
         for name, dataset in sorted(lock.datasets_in_image.items())
     )
+    return (*of_claims, *(of_cases if lock.case_files else ()))
 
 
 def _kit_layer(lock: Lock) -> LayerPlan:

@@ -3,6 +3,7 @@
 They are values of the kit and of its lock. None of them changes an answer.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -264,3 +265,10 @@ class LockedDataset(StrictModel):
 
 
 LockedDatasets = Annotated[dict[Name, LockedDataset], Field(max_length=MAX_DATASETS)]
+
+
+def travelling(
+    datasets: Mapping[str, LockedDataset], *, tests_in_image: bool
+) -> dict[str, LockedDataset]:
+    """Return the data sets that are in the image: all if it has the tests, else local ones."""
+    return {name: item for name, item in datasets.items() if tests_in_image or item.is_only_here}

@@ -23,10 +23,10 @@ from mealkit.memory.shape import Shape
 from mealkit.names import clash, one_line
 from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel, answer_part
 from mealkit.recipe.cases import Cases
-from mealkit.recipe.claims import Claims, LockedDataset, LockedDatasets
+from mealkit.recipe.claims import Claims, LockedDataset, LockedDatasets, travelling
 from mealkit.recipe.data_contract import DataContract
 from mealkit.recipe.kit import Feature, Override, Task
-from mealkit.recipe.lock_records import About, Requests
+from mealkit.recipe.lock_records import About, LockedCode, LockedPrompt, Requests
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.publisher_signature import LockedSignature
 from mealkit.recipe.requirements import Requirements
@@ -37,12 +37,10 @@ from mealkit.strings import (
     DebianArchitecture,
     DebianName,
     DebianVersion,
-    Document,
     EnvironmentName,
     Glibc,
     Interpreter,
     Line,
-    LoosePath,
     MachineName,
     MaybeLine,
     Name,
@@ -122,28 +120,6 @@ class LockedModel(StrictModel):
     def _has_files_apart(self) -> Self:
         _require_apart(file.path for file in self.files)
         return self
-
-
-class LockedPrompt(StrictModel):
-    """A prompt template, in full."""
-
-    file: Annotated[LoosePath, KEEPS_ANSWERS]
-    """The prompt's path in the kit's folder."""
-    sha256: Annotated[Digest, CHANGES_ANSWERS]
-    """The digest of the prompt's text."""
-    text: Annotated[Document, CHANGES_ANSWERS]
-    """The template's text, so that two locks can be compared line by line."""
-    variables: Annotated[tuple[Variable, ...], CHANGES_ANSWERS] = ()
-    """The template's variables."""
-
-
-class LockedCode(StrictModel):
-    """A file of the paper's own code, in full."""
-
-    sha256: Annotated[Digest, CHANGES_ANSWERS]
-    """The digest of the file's text."""
-    text: Annotated[Document, CHANGES_ANSWERS]
-    """The file's text."""
 
 
 class LockedEngine(StrictModel):
@@ -300,6 +276,10 @@ class Lock(StrictModel):
     """What is promised of the kit, as the kit states it."""
     cases: Annotated[Cases, KEEPS_ANSWERS] = ()
     """Golden examples, as the kit states them."""
+    case_files: Annotated[
+        Annotated[tuple[LockedFile, ...], Field(max_length=200)], KEEPS_ANSWERS
+    ] = ()
+    """The files of the cases, by their paths in the kit's folder."""
     tests_in_image: Annotated[bool, KEEPS_ANSWERS] = False
     """Whether the image contains what is needed to measure the claims."""
     test_packages: Annotated[tuple[LockedWheel, ...], KEEPS_ANSWERS] = ()
@@ -341,17 +321,12 @@ class Lock(StrictModel):
 
     @property
     def datasets_in_image(self) -> dict[str, LockedDataset]:
-        """The data sets that travel in the image: all if it has the tests, else local ones."""
-        return {
-            name: dataset
-            for name, dataset in self.datasets.items()
-            if self.tests_in_image or dataset.is_only_here
-        }
+        """The data sets that travel in the image."""
+        return travelling(self.datasets, tests_in_image=self.tests_in_image)
 
 
-_RARE = frozenset(
-    {"variants", "datasets", "claims", "cases", "tests_in_image", "test_packages", "data"}
-)
+_OF_TESTS = {"datasets", "claims", "cases", "case_files", "tests_in_image", "test_packages"}
+_RARE = frozenset({"variants", "data", *_OF_TESTS})
 
 
 def _plain(form: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""The parts of a lock that no answer depends on: whose kit it is, and what was asked for."""
+"""Parts of a lock: whose kit it is, its prompts and code in full, and what was asked for."""
 
 from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from mealkit.digest import Digest
-from mealkit.recipe.answers import KEEPS_ANSWERS, StrictModel
+from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel
 from mealkit.recipe.kit import Contact, Paper
-from mealkit.strings import Line, Name, Text, Version
+from mealkit.recipe.locked_file import LockedFile
+from mealkit.strings import Document, Line, LoosePath, Name, Text, Variable, Version
 
 
 class About(StrictModel):
@@ -25,6 +26,28 @@ class About(StrictModel):
     """The paper that the kit implements."""
     owner: Annotated[Contact, KEEPS_ANSWERS]
     """The team to contact when the kit fails."""
+
+
+class LockedPrompt(StrictModel):
+    """A prompt template, in full."""
+
+    file: Annotated[LoosePath, KEEPS_ANSWERS]
+    """The prompt's path in the kit's folder."""
+    sha256: Annotated[Digest, CHANGES_ANSWERS]
+    """The digest of the prompt's text."""
+    text: Annotated[Document, CHANGES_ANSWERS]
+    """The template's text, so that two locks can be compared line by line."""
+    variables: Annotated[tuple[Variable, ...], CHANGES_ANSWERS] = ()
+    """The template's variables."""
+
+
+class LockedCode(StrictModel):
+    """A file of the paper's own code, in full."""
+
+    sha256: Annotated[Digest, CHANGES_ANSWERS]
+    """The digest of the file's text."""
+    text: Annotated[Document, CHANGES_ANSWERS]
+    """The file's text."""
 
 
 class Requests(StrictModel):
@@ -52,3 +75,5 @@ class Requests(StrictModel):
 
 
 _RARE = frozenset({"datasets", "test_packages"})
+
+CaseFiles = Annotated[tuple[LockedFile, ...], Field(max_length=200)]

@@ -28,3 +28,11 @@ def task_endpoint(task: Task, features: Collection[Feature]) -> str:
 def case_endpoint(case: Case, lock: Lock) -> str:
     """Return the path of the endpoint that a case is asked at."""
     return case.endpoint or task_endpoint(lock.model.task, lock.engine.features)
+
+
+def first_case(lock: Lock) -> Case | None:
+    """Return the case that is the kit's example; None without one.
+
+    A case with files is none, because its files are in the kit's folder and not in the image.
+    """
+    return next((case for case in lock.cases[:1] if not case.files), None)

@@ -1,5 +1,10 @@
 """The Python packages of the image's gateway, as pip writes them; the lock pins their wheels."""
 
+from collections.abc import Iterator
+
+from mealkit.recipe.data_contract import Action
+from mealkit.recipe.kit import Kit
+
 GATEWAY_REQUIREMENTS: tuple[str, ...] = (
     "starlette>=1.10",
     "uvicorn>=0.54",
@@ -9,9 +14,27 @@ GATEWAY_REQUIREMENTS: tuple[str, ...] = (
     "jinja2>=3.1",
     "nvidia-ml-py>=13.580",
 )
-"""The gateway's packages. Locks contain a digest of this text: a change makes every lock stale."""
+"""The packages of every gateway. Locks contain a digest of this text: a change makes all stale."""
 
 GATEWAY_BOUNDS: tuple[str, ...] = ("uvicorn<0.55",)
 """Upper bounds of versions for new locks: `mealkit.runtime.http.protocol` subclasses private
 parts of uvicorn, and was tested with these versions. Locks contain no digest of this text, so a
 lock stays valid when a bound changes."""
+
+# jsonschema-rs checks JSON Schemas, py3langid tells the language of a text.
+_SCHEMAS, _LANGUAGES = "jsonschema-rs>=0.60", "py3langid>=0.4"
+
+
+def gateway_requirements(kit: Kit) -> tuple[str, ...]:
+    """Return the packages of a kit's gateway: some are only for its data contract and its cases."""
+    return (*GATEWAY_REQUIREMENTS, *dict.fromkeys(_further(kit)))
+
+
+def _further(kit: Kit) -> Iterator[str]:
+    inputs = kit.data.inputs.values() if kit.data else ()
+    if any(rules.schema_ and rules.schema_.action is not Action.OFF for rules in inputs) or any(
+        expected.schema_ is not None for case in kit.cases for expected in case.expect
+    ):
+        yield _SCHEMAS
+    if any(rules.languages and rules.languages.action is not Action.OFF for rules in inputs):
+        yield _LANGUAGES

@@ -4,12 +4,14 @@ To the sources, the data sets of a kit are the entries of one model, each in a f
 A data set may have files of any format except pickles and programs.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from mealkit.digest import Digest
-from mealkit.errors import Problem
+from mealkit.errors import MealkitError, Problem, failures
 from mealkit.lock.resolved_datasets import CurrentDatasets
 from mealkit.recipe.claims import LockedDataset
 from mealkit.recipe.kit import Model, Task
@@ -38,7 +40,8 @@ def resolve_datasets(
     Raises:
         KitError, SourceError, StoreError: as ``resolve_weights``.
     """
-    files, _, notices = resolve_weights(kit_folder, _as_model(datasets), supplies)
+    with _data_problems():
+        files, _, notices = resolve_weights(kit_folder, _as_model(datasets), supplies)
     return _by_name(files), notices
 
 
@@ -66,7 +69,8 @@ def changed_datasets(
             files=locked[name].files,
             shape=ModelShape(),
         )
-        now = changed_weights(kit_folder, model, before, supplies)
+        with _data_problems():
+            now = changed_weights(kit_folder, model, before, supplies)
         if now is not None:
             changed |= _by_name(now.files)
             missing += now.missing
@@ -86,7 +90,23 @@ def fetch_locked_datasets(
     Raises:
         LockError, SourceError, StoreError: as ``fetch_weights``.
     """
-    return fetch_weights(kit_folder, _as_model(datasets), tuple(locked), supplies, notice)
+    with _data_problems():
+        return fetch_weights(kit_folder, _as_model(datasets), tuple(locked), supplies, notice)
+
+
+def about_data(problem: Problem) -> Problem:
+    """Return a problem of a file's format with the fix for data; others unchanged."""
+    if problem.code not in {"WEIGHTS_PICKLE", "WEIGHTS_FORMAT"}:
+        return problem
+    return replace(problem, hint="convert it to JSON Lines, CSV or Parquet")
+
+
+@contextmanager
+def _data_problems() -> Iterator[None]:
+    try:
+        yield
+    except MealkitError as error:
+        raise failures([about_data(item) for item in error.problems]) from error
 
 
 def _as_model(datasets: Mapping[str, Weights]) -> Model:

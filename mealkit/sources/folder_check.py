@@ -5,7 +5,7 @@ Reads the document of a kit that may be wrong elsewhere, so that all problems ar
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from pydantic import ValidationError
 
 from mealkit.errors import MealkitError, Problem
 from mealkit.kit.document import Document
+from mealkit.kit.document import Path as FieldPath
+from mealkit.kit.files import file_entries
 from mealkit.recipe.weight_places import FolderWeights
+from mealkit.sources.dataset_files import about_data
 from mealkit.sources.fallback import path_in_image
 from mealkit.sources.formats import classify
 from mealkit.sources.kit_folder import FolderReader
@@ -22,14 +25,17 @@ from mealkit.sources.ranges import RangeReader
 from mealkit.sources.source import Supplies
 from mealkit.sources.weights import graph_data_of
 
+_DATA = "datasets"
+"""The field of the data sets; the other entries are of the model."""
 
-def folder_entries(document: Document) -> dict[int, FolderWeights]:
-    """Return the valid folder sources of a kit by their place in ``model.weights``."""
-    found: dict[int, FolderWeights] = {}
-    for index, entry in enumerate(_entries(document)):
+
+def folder_entries(document: Document) -> dict[FieldPath, FolderWeights]:
+    """Return the valid folder sources of a kit, of weights and of data sets, by their place."""
+    found: dict[FieldPath, FolderWeights] = {}
+    for entry, place in file_entries(document.data):
         if isinstance(entry, dict) and entry.get("source") == "folder":
             try:
-                found[index] = FolderWeights.model_validate_json(json.dumps(entry))
+                found[place] = FolderWeights.model_validate_json(json.dumps(entry))
             except ValidationError:
                 continue  # the kit's own models reject it
     return found
@@ -40,71 +46,84 @@ def folder_problems(document: Document, supplies: Supplies) -> list[Problem]:
 
     A missing file is none if the entry has a mirror.
     """
-    entries = folder_entries(document)
     lifted = _part(document.data, "allow_secrets")
     names = frozenset(map(str, lifted)) if isinstance(lifted, list) else frozenset()
     supplies = replace(supplies, allow_secrets=names)
-    problems: list[Problem] = []
-    files: dict[str, tuple[int, RangeReader]] = {}
-    for index, entry in entries.items():
-        found, missing = _present(entry, document, supplies)
-        files |= {path_in_image(entry, name): (index, ranges) for name, ranges in found.items()}
-        problems += [_on_line(item, document, index) for item in missing]
+    entries = folder_entries(document)
+    weights = {place: entry for place, entry in entries.items() if place[0] != _DATA}
+    data = {place: entry for place, entry in entries.items() if place[0] == _DATA}
     # The graph that names a file may come from elsewhere.
-    is_whole = len(entries) == len(_entries(document))
-    return [*problems, *_format_problems(files, document, supplies, is_whole=is_whole)]
-
-
-def _present(
-    entry: FolderWeights, document: Document, supplies: Supplies
-) -> tuple[dict[str, RangeReader], list[Problem]]:
-    reader = FolderReader(entry, Path(document.name).parent, supplies)
-    try:
-        found, problems = reader.readable(entry.files)
-    except MealkitError as error:
-        found, problems = {}, list(error.problems)
-    if entry.mirrors:
-        problems = [item for item in problems if item.code != "SOURCE_NOT_FOUND"]
-    return found, problems
-
-
-def _format_problems(
-    files: Mapping[str, tuple[int, RangeReader]],
-    document: Document,
-    supplies: Supplies,
-    *,
-    is_whole: bool,
-) -> Iterator[Problem]:
-    graph_data = cache(lambda: graph_data_of({path: item[1] for path, item in files.items()}))
+    count = sum(place[0] != _DATA for _, place in file_entries(document.data))
     allow_pickle = _part(_part(document.data, "model"), "allow_pickle") is True
-    for path, (index, ranges) in files.items():
+    check = _Check(document, supplies, allow_pickle, is_whole=count == len(weights))
+    any_data = replace(supplies, any_data=True, field=_DATA)
+    of_data = _Check(document, any_data, allow_pickle=False, is_whole=True)
+    return [*check.problems(weights), *of_data.problems(data)]
 
-        def is_named(path: str = path) -> bool:
-            return not is_whole or path in graph_data()
 
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """How the files of entries are checked: those of weights, or those of data sets."""
+
+    document: Document
+    supplies: Supplies
+    allow_pickle: bool
+    is_whole: bool
+    """Whether all entries are folders, so that every graph is here."""
+
+    def problems(self, entries: Mapping[FieldPath, FolderWeights]) -> list[Problem]:
+        """Return the problems of the files of these entries."""
+        problems: list[Problem] = []
+        files: dict[str, tuple[FieldPath, RangeReader]] = {}
+        for place, entry in entries.items():
+            found, missing = self._present(entry)
+            inner = f"{place[1]}/" if place[0] == _DATA else ""
+            files |= {
+                f"{inner}{path_in_image(entry, name)}": (place, ranges)
+                for name, ranges in found.items()
+            }
+            problems += [self._on_line(item, place) for item in missing]
+        return [*problems, *self._format_problems(files)]
+
+    def _present(self, entry: FolderWeights) -> tuple[dict[str, RangeReader], list[Problem]]:
+        reader = FolderReader(entry, Path(self.document.name).parent, self.supplies)
         try:
-            classify(
-                path,
-                ranges,
-                allow_pickle=allow_pickle,
-                is_graph_data=is_named,
-                any_data=supplies.any_data,
-            )
+            found, problems = reader.readable(entry.files)
         except MealkitError as error:
-            yield from (_on_line(item, document, index) for item in error.problems)
+            found, problems = {}, list(error.problems)
+        if entry.mirrors:
+            problems = [item for item in problems if item.code != "SOURCE_NOT_FOUND"]
+        return found, problems
 
+    def _format_problems(
+        self, files: Mapping[str, tuple[FieldPath, RangeReader]]
+    ) -> Iterator[Problem]:
+        graph_data = cache(lambda: graph_data_of({path: item[1] for path, item in files.items()}))
+        for path, (place, ranges) in files.items():
 
-def _on_line(problem: Problem, document: Document, index: int) -> Problem:
-    """Return the problem with the line of its entry in kit.yaml."""
-    place = problem.where or ""
-    message = problem.message if place in problem.message else f"{problem.message}, in {place}"
-    where = document.where(("model", "weights", index))
-    return replace(problem, message=f"model.weights.{index}: {message}", where=where)
+            def is_named(path: str = path) -> bool:
+                return not self.is_whole or path in graph_data()
 
+            try:
+                classify(
+                    path,
+                    ranges,
+                    allow_pickle=self.allow_pickle,
+                    is_graph_data=is_named,
+                    any_data=self.supplies.any_data,
+                )
+            except MealkitError as error:
+                yield from (self._on_line(item, place) for item in error.problems)
 
-def _entries(document: Document) -> list[Any]:
-    entries = _part(_part(document.data, "model"), "weights")
-    return entries if isinstance(entries, list) else []
+    def _on_line(self, problem: Problem, entry: FieldPath) -> Problem:
+        """Return the problem with the line of its entry in kit.yaml."""
+        place = problem.where or ""
+        message = problem.message if place in problem.message else f"{problem.message}, in {place}"
+        named = ".".join(map(str, entry))
+        where = self.document.where(entry)
+        if entry[0] == _DATA:
+            problem = about_data(problem)
+        return replace(problem, message=f"{named}: {message}", where=where)
 
 
 def _part(data: Any, name: str) -> Any:

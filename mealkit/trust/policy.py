@@ -135,8 +135,8 @@ class RequiredTestResult(RequiredAttestation):
     """The results that are accepted; with `claims`, `WARNED` also accepts a claim that the test
     could not judge."""
     claims: Annotated[tuple[Name, ...], Field(min_length=1)] | Literal["all"] | None = None
-    """The claims that `mealkit test` must have shown: their names, or `all` that have data, with
-    all cases. Without it, the result of any test counts, such as the preflight's."""
+    """The claims that `mealkit test` must have shown: their names, or `all` that can be tested,
+    with all cases. Without it, the result of any test counts, such as the preflight's."""
     hardware: Line | None = None
     """Where the claims were tested: cpu, gpu, or a part of a GPU's name, such as H200."""
     stale: Literal["refuse", "accept"] = "refuse"

@@ -77,6 +77,8 @@ def _files(lock: Lock) -> Iterator[dict[str, Any]]:
     for dataset in lock.datasets_in_image.values():
         for file in dataset.files:
             yield _input(f"datasets/{file.path}", file.sha256, _purl(file))
+    for file in lock.case_files:
+        yield _input(f"cases/{file.path}", file.sha256)
     for name, prompt in sorted(lock.prompts.items()):
         yield _input(f"prompts/{name}", prompt.sha256)
     for path, code in sorted(lock.code.items()):

@@ -11,6 +11,7 @@ from mealkit.digest import Digest
 from mealkit.recipe.lock import Lock, lock_bytes
 from mealkit.recipe.variant import architectures_of
 from mealkit.trust.purls import oci_purl
+from mealkit.trust.sbom_data import data_components, data_dependencies, data_refs
 from mealkit.trust.sbom_licences import licence_choice
 from mealkit.trust.sbom_model import (
     MODEL_REF,
@@ -62,6 +63,7 @@ def sbom_of(
         "metadata": metadata,
         "components": [
             *model_components(lock),
+            *data_components(lock),
             _engine(lock),
             {**_mealkit(lock.mealkit_version), "bom-ref": GATEWAY_REF},
             *(packages.components[name] for name in sorted(packages.components)),
@@ -141,10 +143,11 @@ def _engine(lock: Lock) -> dict[str, Any]:
 
 
 def _dependencies(lock: Lock, packages: Packages) -> list[dict[str, Any]]:
-    parts = [MODEL_REF, ENGINE_REF, GATEWAY_REF, BASE_REF, *code_refs(lock)]
+    parts = [MODEL_REF, ENGINE_REF, GATEWAY_REF, BASE_REF, *code_refs(lock), *data_refs(lock)]
     return [
         {"ref": _KIT_REF, "dependsOn": sorted(parts)},
         *model_dependencies(lock),
+        *data_dependencies(lock),
         *(
             {"ref": part, "dependsOn": sorted(needed)}
             for part, needed in sorted(packages.needs.items())

@@ -9,6 +9,7 @@ from mealkit.engines.registry import engine_names, recipe_of
 from mealkit.recipe.lock import Lock, LockedDebianBase, LockedImageBase, LockedWheel
 from mealkit.recipe.variant import plain_locks
 from mealkit.trust.purls import DEBIAN_RELEASES, base_purl, deb_purl, wheel_purl
+from mealkit.trust.sbom_data import TESTS_REF
 from mealkit.trust.sbom_licences import licence_choice
 from mealkit.trust.sbom_model import digest_hashes, marker
 
@@ -55,6 +56,7 @@ def packages_of(lock: Lock, licences: Licences) -> Packages:
         for part, wheels in (
             (ENGINE_REF, plain.engine.packages),
             (GATEWAY_REF, plain.gateway.packages),
+            (TESTS_REF, plain.test_packages),
         ):
             for wheel in wheels:
                 found.add(part, _wheel(wheel, licences, products))

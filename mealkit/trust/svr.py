@@ -15,9 +15,9 @@ from mealkit.trust.test_result import acceptance_result
 
 VERIFIER = "https://mealkit.dev/test/v1"
 """The program that tested; the version changes if it judges otherwise."""
-ALL_PASSED = "MEALKIT_TEST_PASSED"
+ALL_PASSED = "mealkit:test-passed"
 """The property of an image whose claims and cases were all judged, and pass."""
-_CLAIM, _CASE = "MEALKIT_CLAIM_PASSED_", "MEALKIT_CASE_PASSED_"
+_CLAIM, _CASE = "mealkit:claim-passed:", "mealkit:case-passed:"
 
 
 def claim_property(claim: str) -> str:

@@ -10,7 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mealkit.acceptance.report import ClaimResult, Report, Verdict
+from pydantic import ValidationError
+
+from mealkit.acceptance.judging import is_of_class
+from mealkit.acceptance.metric_table import METRICS
+from mealkit.acceptance.report import ClaimResult, MachineFacts, Report, Verdict
 from mealkit.digest import Digest
 from mealkit.recipe.claims import Claimed
 from mealkit.recipe.lock import LOCK_NAME, Lock, lock_bytes
@@ -18,18 +22,19 @@ from mealkit.trust.statement import read_rfc3339, rfc3339
 
 ACCEPTANCE = "mealkit test"
 """The value of the annotation ``test`` for a test of claims and cases."""
+_LARGEST = 1e300
 _CLAIMS, _CASES, _DATA = "claims/", "cases/", "datasets/"
 
 
 def acceptance_result(lock: Lock, report: Report) -> dict[str, Any]:
     """Return the predicate of a report about the kit of a lock.
 
-    A claim without data was stated and not tested: it is among the annotations only. What the lock
-    has and the report does not, because only a part was tested, was not judged.
+    A claim that nothing can measure was stated and not tested: it is among the annotations only.
+    What the lock has and the report does not, because only a part was tested, was not judged.
     """
     verdicts = {_CASES + case.name: case.verdict for case in report.cases}
     for claim in report.claims:
-        if claim.claim.data is not None or claim.verdict is not Verdict.NOT_JUDGED:
+        if _can_be_tested(claim.claim) or claim.verdict is not Verdict.NOT_JUDGED:
             verdicts[claim_test(claim.claim.name)] = claim.verdict
     for name in testable(lock):
         verdicts.setdefault(name, Verdict.NOT_JUDGED)
@@ -50,9 +55,14 @@ def acceptance_result(lock: Lock, report: Report) -> dict[str, Any]:
 
 
 def testable(lock: Lock) -> Iterator[str]:
-    """Yield the names of the tests of a kit: its claims that have data, and its cases."""
-    yield from (claim_test(claim.name) for claim in lock.claims if claim.data is not None)
+    """Yield the names of the tests of a kit: its claims that can be measured, and its cases."""
+    yield from (claim_test(claim.name) for claim in lock.claims if _can_be_tested(claim))
     yield from (_CASES + case.name for case in lock.cases)
+
+
+def _can_be_tested(claim: Claimed) -> bool:
+    """Return whether a claim is more than stated: it has data, or needs none."""
+    return claim.data is not None or not METRICS[claim.metric].needs_data
 
 
 def _configuration(lock: Lock, report: Report) -> Iterator[dict[str, Any]]:
@@ -115,10 +125,10 @@ class Tested:
     failed: frozenset[str]
     recipe: str | None
     started: dt.datetime | None
-    machine: str
-    """The machine, for people; empty if it is not known."""
-    gpus: tuple[str, ...] | None
-    """The machine's GPUs; None: it is not known whether it has any."""
+    machine: MachineFacts | None
+    """The machine; None: the result does not state its facts."""
+    machine_name: str
+    """The machine for people: its GPUs, its processor or its name; empty if it is not known."""
     claims: Mapping[str, Mapping[str, Any]]
     """The claims that were tested or stated, by name, each as its lock has it."""
     measured: Mapping[str, float]
@@ -139,17 +149,9 @@ class Tested:
             return Verdict.NOT_JUDGED
         return Verdict.HOLDS if test in self.passed else None
 
-    def ran_on(self, hardware: str) -> bool:
-        """Return whether the machine is of a class: cpu, gpu, or a part of a GPU's name."""
-        if self.gpus is None:
-            return False
-        match hardware.lower():
-            case "cpu":
-                return not self.gpus
-            case "gpu":
-                return bool(self.gpus)
-            case part:
-                return any(part in gpu.lower() for gpu in self.gpus)
+    def ran_on(self, hardware: str, lock: Lock) -> bool:
+        """Return whether the kit was tested on a class of hardware."""
+        return self.machine is not None and is_of_class(hardware, lock, self.machine)
 
 
 def claim_test(claim: str) -> str:
@@ -161,7 +163,7 @@ def read_result(predicate: Mapping[str, Any]) -> Tested:
     """Read the predicate of a test result, whoever wrote it."""
     entries = [item for item in _items(predicate.get("configuration")) if isinstance(item, dict)]
     about = _map(entries[0].get("annotations")) if entries else {}
-    machine = about.get("machine")
+    machine = _machine(about.get("machine"))
     stated = [_map(item) for item in _items(about.get("claims"))]
     claims = {_text(_map(item.get("claim")).get("name")): item for item in stated}
     data = {
@@ -177,13 +179,13 @@ def read_result(predicate: Mapping[str, Any]) -> Tested:
         failed=_names(predicate, "failedTests"),
         recipe=_text(about.get("recipe")) or None,
         started=_time(about.get("started")),
-        machine=_shown(machine),
-        gpus=_gpus(_map(machine)),
+        machine=machine,
+        machine_name=_named(machine) if machine else _text(about.get("machine")),
         claims={name: _map(item.get("claim")) for name, item in claims.items()},
         measured={
             name: value
             for name, item in claims.items()
-            if isinstance(value := item.get("measured"), float | int)
+            if (value := number(item.get("measured"))) is not None
         },
         data=data,
     )
@@ -211,6 +213,12 @@ def stale_reasons(tested: Tested, lock: Lock) -> Iterator[str]:
         yield f"the image pins other data as {', '.join(sorted(others)[:3])}"
 
 
+def number(value: Any) -> float | None:
+    """Return a number of a statement; None for anything else, and for one without end."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < _LARGEST else None
+
+
 def _items(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) else ()
 
@@ -234,14 +242,19 @@ def _time(value: Any) -> dt.datetime | None:
         return None
 
 
-def _gpus(machine: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return a machine's GPUs; a test of an address may know nothing about the machine."""
-    named = [item for item in _items(machine.get("gpus")) if isinstance(item, str)]
-    return tuple(named) if named or machine.get("processor") else None
+def _machine(value: Any) -> MachineFacts | None:
+    """Return the facts of a machine; a preflight states only its name.
+
+    A newer mealkit may state more of them.
+    """
+    if not isinstance(value, dict):
+        return None
+    known = {name: value[name] for name in MachineFacts.model_fields if name in value}
+    try:
+        return MachineFacts.model_validate(known)
+    except ValidationError:
+        return None
 
 
-def _shown(machine: Any) -> str:
-    """Return a machine for people: the preflight states its name, a test its facts."""
-    facts = _map(machine)
-    gpus = _gpus(facts)
-    return ", ".join(gpus) if gpus else _text(machine) or _text(facts.get("processor"))
+def _named(machine: MachineFacts) -> str:
+    return ", ".join(machine.gpus) or machine.processor or ""

@@ -52,8 +52,8 @@ def _doubt(required: RequiredTestResult, predicate: Mapping[str, Any], lock: Loc
     stale = list(stale_reasons(tested, lock))
     if stale and required.stale == "refuse":
         return f"a stale test result: {'; '.join(stale)}", "stale"
-    if required.hardware is not None and not tested.ran_on(required.hardware):
-        return f"tested on {tested.machine or 'an unknown machine'}", "hardware"
+    if required.hardware is not None and not tested.ran_on(required.hardware, lock):
+        return f"tested on {tested.machine_name or 'an unknown machine'}", "hardware"
     return None
 
 
@@ -75,10 +75,10 @@ def _problems(
 ) -> Iterator[str]:
     tested = read_result(predicate)
     if required.claims == "all":
-        # A claim without data may have been judged as well, such as one of speed.
+        # Other claims may have been judged as well.
         names = list(dict.fromkeys((*testable(lock), *sorted(tested.failed))))
         if not names:
-            yield "the kit has no claim with data, and no case"
+            yield "the kit has no claim that can be tested, and no case"
     else:
         names = [claim_test(name) for name in required.claims or ()]
     for name in names:

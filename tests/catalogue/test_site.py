@@ -17,7 +17,8 @@ from mealkit.catalogue.site_pages import Version
 from mealkit.digest import Digest
 from mealkit.errors import problem
 from mealkit.recipe.kit import Contact
-from mealkit.recipe.lock import LockedPrompt, read_lock
+from mealkit.recipe.lock import read_lock
+from mealkit.recipe.lock_records import LockedPrompt
 
 pytestmark = pytest.mark.xdist_group("site")
 

@@ -52,17 +52,34 @@ def test_with_the_defaults_it_serves_says_who_owns_it_and_stops(demo, demo_tag, 
     assert container.attrs["State"]["OOMKilled"] is False
 
 
-def test_it_needs_no_writable_root_no_rights_and_no_shell(demo_tag, started):
-    """Read-only root, no capability, no new privileges, one tmpfs; as the image's own user."""
+@pytest.fixture
+def network(sdk, unique):
+    """A network of its own, as between the containers of a cluster."""
+    made = sdk.networks.create(unique("net"))
+    yield made
+    made.reload()
+    for container in made.containers:
+        made.disconnect(container, force=True)
+    made.remove()
+
+
+SHUT_IN = {
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "pids_limit": 128,
+    "mem_limit": "1g",
+}
+
+
+def test_it_needs_no_writable_root_no_rights_and_no_shell(demo_tag, started, network):
+    """Read-only root, no rights, the image's own user; so a neighbour can test its answers, too."""
     container = started(
         demo_tag,
         ports={"8000/tcp": ("127.0.0.1", 0)},
-        read_only=True,
         tmpfs={"/var/lib/mealkit": "uid=65532,gid=65532,mode=0700"},
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges"],
-        pids_limit=128,
-        mem_limit="1g",
+        environment={"MEALKIT_HOSTS": "kit"},
+        **SHUT_IN,
     )
     url = published(container)
     wait_ready(url, ended_of(container))
@@ -72,6 +89,12 @@ def test_it_needs_no_writable_root_no_rights_and_no_shell(demo_tag, started):
     assert shell.exit_code in {126, 127}, shell.output.decode()
     ids = container.exec_run(["/usr/bin/python3.13", "-c", "import os; print(os.getuid())"])
     assert ids.output.strip() == b"65532"
+    network.connect(container, aliases=["kit"])
+    command = ["test", "http://kit:8000", "--cases-only", "--json"]
+    neighbour = started(demo_tag, command=command, network=network.name, **SHUT_IN)
+    status = neighbour.wait(timeout=120)["StatusCode"]
+    report = json.loads(neighbour.logs(stderr=False))
+    assert (status, {item["verdict"] for item in report["cases"]}) == (0, {"holds"})
 
 
 def test_it_makes_no_connection_of_its_own(demo_tag, started):

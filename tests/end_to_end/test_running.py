@@ -14,6 +14,7 @@ import pytest
 from fakes.engine_images import image_tags
 from fakes.engines import report_of
 from fakes.little import OFFLINE, Heard, edit_kit, little_kit
+from fakes.promises import assert_kept, measured
 from fakes.served import MINILM_SHA256, Demo, assert_serves, get
 
 from mealkit.assembly.lean import weight_layers
@@ -155,10 +156,11 @@ def test_docker_serves_with_the_weights_embedded(demo: Demo, demo_tag, run, sdk)
 @pytest.mark.online
 @pytest.mark.xdist_group("demo")
 def test_the_sandbox_serves_the_same_vectors(demo: Demo, run):
-    """No engine is needed; what is less isolated is said."""
+    """No engine is needed, and the kit keeps what it promises; what is less isolated is said."""
     heard = Heard()
     report = run(demo.kit, demo.home, heard, client="sandbox")
     assert_serves(report.url)
+    assert_kept(measured(report.url, demo.kit, demo.home), stated={"sts-benchmark"})
     assert report.client == "sandbox"
     assert report.limits
     for limit in report.limits:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from engines.numpy_llama import NumpyLlama
 from fakes.little import Heard
+from fakes.promises import assert_kept, measured
 from fakes.served import ROOT
 
 from mealkit.digest import Digest
@@ -126,5 +127,8 @@ def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
 
 @pytest.mark.online
 def test_the_sandbox_answers_the_same(kit: Path, home: Home, serve):
-    """Without a container engine: the same tokens."""
-    assert_answers(serve(kit, home, "sandbox", allowed=(kit.parent / MODEL.name,)).url)
+    """Without a container engine: the same tokens, and so the kit's claims and cases are true."""
+    allowed = (kit.parent / MODEL.name,)
+    url = serve(kit, home, "sandbox", allowed=allowed).url
+    assert_answers(url)
+    assert_kept(measured(url, kit, home, allowed))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from end_to_end.test_tiny_chat import assert_answers
-from fakes.little import Heard
+from fakes.little import Heard, edit_kit
+from fakes.promises import assert_kept, failed_names, measured
 from fakes.served import ROOT
 
 from mealkit.pipeline.home import Home
@@ -56,5 +57,20 @@ def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
 
 @pytest.mark.online
 def test_the_sandbox_answers_the_same(kit: Path, home: Home, serve):
-    """Without a container engine: the same tokens."""
-    assert_answers(serve(kit, home, "sandbox", allowed=(kit.parent / MODEL.name,)).url)
+    """Without a container engine: the same tokens, and so the kit's claims and cases are true."""
+    allowed = (kit.parent / MODEL.name,)
+    url = serve(kit, home, "sandbox", allowed=allowed).url
+    assert_answers(url)
+    assert_kept(measured(url, kit, home, allowed))
+
+
+@pytest.mark.online
+def test_another_chat_template_is_noticed(kit: Path, home: Home, serve):
+    """The same weights with another template around a question answer otherwise: the claim fails."""
+    folder = kit.parent / "twin"
+    shutil.copytree(kit.parent, folder)
+    twin, model = folder / KIT.name, folder / MODEL.name
+    (model / "chat_template.jinja").write_text("{{ messages[-1].content }}")
+    edit_kit(twin, lambda form: form["model"]["weights"][0].pop("sha256"))
+    url = serve(twin, home, "sandbox", allowed=(model,)).url
+    assert failed_names(measured(url, twin, home, (model,))) >= {"likeliest-tokens", "join"}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from end_to_end.test_tiny_chat import assert_answers
 from fakes.little import Heard
+from fakes.promises import assert_kept, measured
 from fakes.served import ROOT
 from fakes.torch_kits import MODEL, WHEELS, copy_with_wheel, torch_wheel
 
@@ -58,5 +59,8 @@ def test_docker_answers_as_the_arithmetic_says(kit: Path, large_home: Home, serv
 
 @pytest.mark.online
 def test_the_sandbox_answers_the_same(kit: Path, large_home: Home, serve):
-    """Without a container engine: the same tokens."""
-    assert_answers(serve(kit, large_home, "sandbox", allowed=(kit.parent / MODEL.name, WHEELS)).url)
+    """Without a container engine: the same tokens, and so the kit's claims and cases are true."""
+    allowed = (kit.parent / MODEL.name, WHEELS)
+    url = serve(kit, large_home, "sandbox", allowed=allowed).url
+    assert_answers(url)
+    assert_kept(measured(url, kit, large_home, allowed))

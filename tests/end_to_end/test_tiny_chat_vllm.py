@@ -6,6 +6,7 @@ import pytest
 from end_to_end.test_tiny_chat import MODEL, QUESTIONS, ask, greedy
 from engines.numpy_llama import NumpyLlama
 from fakes.little import Heard
+from fakes.promises import assert_kept, measured
 from fakes.served import ROOT
 from fakes.torch_kits import WHEELS, copy_with_wheel
 
@@ -50,7 +51,10 @@ def test_the_tests_run_what_the_kit_runs():
 @pytest.mark.online
 @pytest.mark.docker
 def test_docker_answers_as_the_arithmetic_says(kit: Path, large_home: Home, serve):
-    """Built from the committed lock and run in docker, without a GPU: the numpy Llama's tokens."""
+    """Built from the committed lock and run in docker, without a GPU: the numpy Llama's tokens.
+
+    So the kit's claims and cases are true.
+    """
     allowed = (kit.parent / MODEL.name, WHEELS)
     build_kit(
         kit, frozen=True, outputs=Outputs(), home=large_home, progress=Heard(), allowed=allowed
@@ -62,3 +66,4 @@ def test_docker_answers_as_the_arithmetic_says(kit: Path, large_home: Home, serv
         answer = ask(url, question)
         assert answer["choices"][0]["message"]["content"] == expected.decode()
         assert answer["usage"]["completion_tokens"] == count
+    assert_kept(measured(url, kit, large_home, allowed))

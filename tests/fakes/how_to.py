@@ -30,8 +30,8 @@ def commands_in(page: str) -> list[str]:
 class Shell:
     """Runs the commands of a page in this process, as a shell would run them.
 
-    Knows ``mealkit``, ``< FILE`` at the end, ``export NAME=VALUE`` and ``NAME=$(mealkit ...)``; every
-    command must succeed.
+    Knows ``mealkit``, ``< FILE`` and ``> FILE`` at the end, ``export NAME=VALUE`` and
+    ``NAME=$(mealkit ...)``; every command must succeed.
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
@@ -47,12 +47,17 @@ class Shell:
             return ""
         program, *arguments = self._words(line)
         assert program == "mealkit", line
-        typed = None
+        typed, written = None, None
+        if ">" in arguments:
+            written = Path(arguments.pop())
+            arguments.remove(">")
         if "<" in arguments:
             typed = Path(arguments.pop()).read_bytes()
             arguments.remove("<")
         done = CliRunner().invoke(app, arguments, env=self.variables, input=typed)
         assert done.exit_code == 0, f"{line}\n{done.output}"
+        if written is not None:
+            written.write_text(done.stdout)
         return done.stdout
 
     def _words(self, text: str) -> list[str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mealkit.digest import Digest
 from mealkit.errors import KitError
 from mealkit.kit.files import decoded, image_path, secret_problem, source_folder
 from mealkit.kit.load import load_kit
@@ -51,6 +52,45 @@ def test_code_that_cannot_be_taken_is_refused(write_kit, good, code, data, messa
     assert message in found.message
     assert found.where is not None
     assert "kit.yaml:" in found.where
+
+
+def _with_case(good: str, name: str) -> str:
+    return f"{good}\ncases: [{{name: a, request: {{}}, files: {{page: {name}}}}}]\n"
+
+
+def test_files_of_cases_may_be_of_any_kind(write_kit, good):
+    """They are hashed; the lock has their digests."""
+    folder = write_kit(_with_case(good, "pages/a.png"))
+    (folder / "pages").mkdir()
+    (folder / "pages" / "a.png").write_bytes(b"\x89PNG\0")
+    assert load_kit(folder).case_files == {"pages/a.png": (Digest.of(b"\x89PNG\0"), 5)}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code", "message"),
+    [
+        ("a.png", None, "KIT_FILE_MISSING", "cases[0].files.page: a.png does not exist"),
+        ("../a.png", None, "KIT_INVALID", "is not a path inside a folder"),
+        ("a.png", Path("/etc/passwd"), "KIT_PATH_OUTSIDE", "points to /etc/passwd"),
+        ("id_rsa", b"x", "KIT_SECRET", "a private key"),
+        ("a.txt", b"ghp_" + b"0a1B2c3D4e" * 3 + b"5F6g7H", "KIT_SECRET", "a token of GitHub"),
+        ("a.png", b"x" * (16 * 1024 * 1024 + 1), "KIT_INVALID", "is larger than 16777216 bytes"),
+    ],
+    ids=["missing", "outside", "link", "key", "token", "large"],
+)
+def test_files_of_cases_that_cannot_be_taken_are_refused(
+    write_kit, good, name, data, code, message
+):
+    """As code: within the kit's folder, no secrets, and of a bounded size."""
+    folder = write_kit(_with_case(good, name))
+    if isinstance(data, Path):
+        (folder / name).symlink_to(data)
+    elif data is not None:
+        (folder / name).write_bytes(data)
+    (found,) = _problems(folder)
+    assert found.code == code
+    assert message in found.message
+    assert "kit.yaml:" in (found.where or "")
 
 
 def test_a_link_out_of_the_folder_is_refused(write_kit, good, tmp_path):

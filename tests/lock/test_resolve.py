@@ -1,19 +1,25 @@
 """A kit becomes a lock: deterministic, without hosts, and asked of the outside only when needed."""
 
 import json
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.kits import KIT, FixedInputs, kit_of, parts_of, with_value
 from pydantic import BaseModel
 
+from mealkit.acceptance.metric_table import METRICS
 from mealkit.errors import KitError, LockError
+from mealkit.lock.drift import drift
+from mealkit.lock.packages_of_tests import BOUNDS
 from mealkit.lock.resolve import Upgrade, requests_of, resolve
 from mealkit.recipe.answers import classification
 from mealkit.recipe.glibc import glibc_of
 from mealkit.recipe.kit import Kit
 from mealkit.recipe.lock import Lock, lock_bytes, read_lock
+from mealkit.recipe.variant import plain_lock
 
 
 def _lock(form: dict[str, Any] = KIT, **changes: Any) -> Lock:
@@ -326,6 +332,64 @@ def test_a_kit_without_tests_has_the_lock_it_always_had():
     names = {"datasets", "claims", "cases", "tests_in_image", "test_packages", "data"}
     assert names.isdisjoint(form)
     assert set(form["requests"]) == {"weights", "packages", "gateway", "base"}
+
+
+TESTED = with_value(
+    with_value(KIT, "datasets", {"pairs": PAIRS}),
+    "claims",
+    [
+        {
+            **KEEPS_ANSWERS["claims"][0],
+            "data": "pairs",
+            "ask": {"kind": "similarity", "first": "a", "second": "b"},
+        }
+    ],
+)
+
+
+def test_the_image_gets_the_packages_of_the_kits_own_claims():
+    """They are locked only where the kit asks for its tests in the image, and kept afterwards."""
+    inputs = FixedInputs()
+    assert resolve(parts_of(TESTED), inputs).test_packages == ()
+    form = with_value(TESTED, "tests_in_image", True)
+    lock = resolve(parts_of(form), inputs)
+    assert inputs.requirements[-1] == ("scipy>=1.17",)
+    assert [wheel.name for wheel in lock.test_packages] == ["scipy"]
+    assert read_lock(lock_bytes(lock)) == lock
+    again = FixedInputs("newer")
+    assert resolve(parts_of(form), again, lock) == lock
+    assert again.asked == []
+    without = resolve(parts_of(TESTED), again, lock)
+    assert without.test_packages == ()
+    assert without.requests.test_packages is None
+    assert again.asked == []
+    # A claim with another metric needs other packages; the data stays.
+    other = with_value(form, "claims.0.metric", "mrr")
+    assert resolve(parts_of(other), again, lock).datasets == lock.datasets
+    assert again.requirements == [("scikit-learn>=1.9", "scipy>=1.17")]
+
+
+def test_each_architecture_has_its_own_packages_of_tests():
+    """They are wheels for that architecture; the data is shared and resolved once."""
+    form = with_value(TESTED, "tests_in_image", True)
+    form = with_value(form, "hardware.architectures", ["amd64", "arm64"])
+    inputs = FixedInputs()
+    lock = resolve(parts_of(form), inputs)
+    assert inputs.asked.count("dataset pairs") == 1
+    assert inputs.requirements.count(("scipy>=1.17",)) == 2
+    arm = plain_lock(lock, "arm64")
+    assert arm.test_packages
+    assert arm.datasets == lock.datasets
+    assert drift(parts_of(form), lock) == []
+    assert read_lock(lock_bytes(lock)) == lock
+
+
+def test_the_tests_versions_are_those_of_mealkits_extra():
+    """An image measures with the versions that mealkit is tested with."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    known = {*project["optional-dependencies"]["evaluation"], *project["dependencies"]}
+    assert set(BOUNDS.values()) <= known
+    assert {name for traits in METRICS.values() for name in traits.packages} <= set(BOUNDS)
 
 
 def test_the_files_of_a_data_set_lie_in_its_folder():

@@ -64,6 +64,42 @@ def test_a_generator_of_the_hub(hub, home, tmp_path):
     assert COMMIT in made.path.read_text()
 
 
+def test_results_of_the_hub_become_claims(hub, home, tmp_path):
+    """The card and the result files are read at the commit, and each claim names its file."""
+    card = """---
+license: mit
+model-index:
+- name: tiny
+  results:
+  - task: {type: text-generation}
+    dataset: {name: "<b>Stories</b>", type: example/stories}
+    metrics:
+    - {type: accuracy, value: 61.5}
+    - {type: perplexity, value: 12.1}
+---
+"""
+    add_tiny(hub, card=card)
+    results = "- dataset: {id: TIGER-Lab/MMLU-Pro, task_id: mmlu_pro}\n  value: 0.25\n"
+    hub.add(".eval_results/mmlu.yaml", results.encode())
+    hub.add(".eval_results/deeper/x.yaml", results.encode())
+    made = import_kit(tmp_path / "tiny", "hub", "example/model", engine=None, home=home)
+    kit = assert_holds(made)
+    assert [(item.name, item.value, item.data) for item in kit.claims] == [
+        ("tiger-lab-mmlu-pro-accuracy", 0.25, None),
+        ("b-stories-b-accuracy", 0.615, None),
+    ]
+    place = f"{hub.url}/example/model/blob/{COMMIT}"
+    assert kit.claims[0].url == f"{place}/.eval_results/mmlu.yaml"
+    assert kit.claims[1].url == f"{place}/README.md"
+    text = made.path.read_text()
+    assert "# Stated as 61.5, which was taken as a percentage, because it is larger than 1." in text
+    assert "# Stated by the model's publisher, and not measured" in text
+    said = [item.sentence for item in made.left_out]
+    assert any("perplexity on" in item and "does not have the metric" in item for item in said)
+    # As code, no reader of Markdown takes it for HTML.
+    assert "`results: perplexity on <b>Stories</b>`" in (made.path.parent / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("source", "engine", "picked"),
     [

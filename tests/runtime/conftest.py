@@ -31,12 +31,11 @@ from mealkit.recipe.lock import (
     LockedGateway,
     LockedImageBase,
     LockedModel,
-    LockedPrompt,
     LockedRuntime,
     ModelShape,
     lock_bytes,
 )
-from mealkit.recipe.lock_records import About, Requests
+from mealkit.recipe.lock_records import About, LockedPrompt, Requests
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.requirements import Requirements
 from mealkit.recipe.serving_settings import Serving

@@ -107,6 +107,19 @@ def test_any_predicate_is_decided_about(written, facts, statement, kind, data):
         "metadata": {"timestamp": "2026-01-01"},
         "runDetails": {"builder": {"id": "x"}, "metadata": {"finishedOn": "2026-01-01"}},
         "result": "PASSED",
+        "configuration": [
+            {
+                "annotations": {
+                    "test": "mealkit test",
+                    "recipe": "sha256:0",
+                    "started": "2026-01-01T00:00:00Z",
+                    "machine": {"gpus": ["NVIDIA H200"], "cores": 8},
+                    "claims": [{"claim": {"name": "a", "value": 1}, "measured": 1.0}],
+                }
+            },
+            {"name": "datasets/a", "digest": {"sha256": "0"}},
+        ],
+        "passedTests": ["claims/a"],
     }
     place = data.draw(st.sampled_from(places(form)))
     predicate = replaced(form, place, data.draw(ODD))
@@ -129,5 +142,6 @@ def _policy(written):
         kinds = ("sbom", "provenance", "test_result")
         required = {kind: {"max_age_days": 90} for kind in kinds}
         required["provenance"] |= {"builders": ["*"]}
+        required["test_result"] |= {"claims": "all", "hardware": "H200", "stale": "accept"}
         _LOADED.append(written(attestations=required))
     return _LOADED[0]

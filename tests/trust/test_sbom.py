@@ -257,3 +257,26 @@ def test_the_same_lock_gives_the_same_bytes_and_another_one_another_serial_numbe
 def test_licences_are_expressions_if_spdx_knows_them(texts, choice):
     """A name that SPDX does not have is written as a name, which every reader accepts."""
     assert licence_choice(texts) == choice
+
+
+def test_data_in_the_image_is_a_component_with_its_claims_and_files():
+    """Data that does not travel is no part of the image, nor of its SBOM."""
+    entry = {"source": "folder", "path": "data", "files": ["b.jsonl", "a.jsonl"]}
+    claim = {"name": "table-1", "source": "Table 1", "metric": "spearman", "value": 0.8}
+    ask = {"kind": "similarity", "first": "a", "second": "b"}
+    claim |= {"data": "sts/a.jsonl", "ask": ask, "tolerance": {"absolute": 0.1}}
+    lock = little(datasets={"sts": entry}, claims=[claim])
+    found = document(lock)
+    data = component(found, "sts")
+    assert (data["type"], properties(data)) == ("data", {"mealkit:claim": "table-1"})
+    needs = {item["ref"]: item["dependsOn"] for item in found["dependencies"]}
+    assert needs[data["bom-ref"]] == ["datasets/sts/a.jsonl", "datasets/sts/b.jsonl"]
+    assert data["bom-ref"] in needs["kit"]
+    file = component(found, "/opt/mealkit/datasets/sts/a.jsonl")
+    assert file["hashes"][0]["content"] == lock.datasets["sts"].files[0].sha256.hex
+    tests = document(lock.model_copy(update={"test_packages": lock.engine.packages}))
+    assert component(tests, "tests")["bom-ref"] in {
+        item["ref"] for item in tests["dependencies"] if item["dependsOn"]
+    }
+    http = lock.model_copy(update={"datasets": {}})
+    assert "data" not in {item["type"] for item in document(http)["components"]}

@@ -8,6 +8,8 @@ from fakes.tested import CPU, DATA, DATA_DIGEST, H200, claimed, report_of, with_
 from mealkit.acceptance.report import MachineFacts, Verdict
 from mealkit.digest import Digest
 from mealkit.preflight.finding import Finding, Severity
+from mealkit.recipe.claims import Metric
+from mealkit.recipe.kit import Gpu
 from mealkit.recipe.lock import lock_bytes
 from mealkit.trust.preflight_result import result_of
 from mealkit.trust.svr import ALL_PASSED, claim_property, verification_of
@@ -81,7 +83,7 @@ def test_the_verification_result_lists_only_what_was_shown(kit):
     (policy,) = found["verifier"]["policies"]
     assert policy == {"name": "kit.lock", "digest": {"sha256": Digest.of(lock_bytes(kit)).hex}}
     assert found["timeCreated"] == "2026-11-28T21:06:52Z"
-    assert found["properties"] == ["MEALKIT_CLAIM_PASSED_speed-h200", "MEALKIT_CASE_PASSED_first"]
+    assert found["properties"] == ["mealkit:claim-passed:speed-h200", "mealkit:case-passed:first"]
     whole = verification_of(kit, report_of(kit))["properties"]
     assert whole[0] == ALL_PASSED
     assert claim_property("similarity") in whole
@@ -91,7 +93,7 @@ def test_a_preflights_result_is_not_one_of_claims(kit):
     """Both have the same type, and a reader can tell which test a result is of."""
     finding = Finding("HW_NO_GPU", Severity.PASSES, "1 GPU", "1 GPU", "a GPU")
     preflight = read_result(result_of(kit, [finding], "node-1"))
-    assert (preflight.is_of_claims, preflight.machine) == (False, "node-1")
+    assert (preflight.is_of_claims, preflight.machine_name) == (False, "node-1")
     assert list(stale_reasons(preflight, kit)) == []
     assert read_result(acceptance_result(kit, report_of(kit))).is_of_claims
 
@@ -110,23 +112,33 @@ def test_a_result_is_stale_if_recipe_claims_or_data_changed(kit):
 
 
 @pytest.mark.parametrize(
-    ("machine", "hardware", "fits"),
+    ("machine", "gpu", "hardware", "fits"),
     [
-        (H200, "H200", True),
-        (H200, "h200", True),
-        (H200, "gpu", True),
-        (H200, "cpu", False),
-        (H200, "B200", False),
-        (CPU, "cpu", True),
-        (CPU, "gpu", False),
-        (MachineFacts(), "cpu", False),
-        (MachineFacts(), "gpu", False),
+        (H200, Gpu.REQUIRED, "H200", True),
+        (H200, Gpu.REQUIRED, "h200", True),
+        (H200, Gpu.REQUIRED, "gpu", True),
+        (H200, Gpu.REQUIRED, "cpu", False),
+        (H200, Gpu.REQUIRED, "B200", False),
+        (H200, Gpu.NONE, "cpu", True),
+        (CPU, Gpu.OPTIONAL, "cpu", True),
+        (CPU, Gpu.OPTIONAL, "gpu", False),
+        (MachineFacts(), Gpu.OPTIONAL, "cpu", False),
+        (MachineFacts(), Gpu.OPTIONAL, "gpu", False),
     ],
 )
-def test_the_class_of_a_machine(kit, machine, hardware, fits):
-    """A machine about which nothing is known is of no class."""
+def test_the_class_of_hardware_that_was_tested(kit, machine, gpu, hardware, fits):
+    """It is decided as for a claim; a machine about which nothing is known is of no class."""
+    needs = kit.requirements.model_copy(update={"gpu": gpu})
     tested = read_result(acceptance_result(kit, report_of(kit, machine)))
-    assert tested.ran_on(hardware) is fits
+    assert tested.ran_on(hardware, kit.model_copy(update={"requirements": needs})) is fits
+
+
+def test_a_claim_that_needs_no_data_can_be_tested(kit):
+    """The time of a start is measured without data; if it was not, that is a warning."""
+    starts = claimed("start", data=None, metric=Metric.START_SECONDS, value=9)
+    with_start = kit.model_copy(update={"claims": (*kit.claims, starts)})
+    found = acceptance_result(with_start, report_of(with_start))
+    assert found["warnedTests"] == ["claims/start"]
 
 
 @pytest.mark.parametrize(
@@ -136,6 +148,7 @@ def test_the_class_of_a_machine(kit, machine, hardware, fits):
         {"result": 5, "configuration": [5], "passedTests": [{}, 5, "a"]},
         {"configuration": [{"annotations": {"claims": [5, {"claim": []}], "machine": 5}}]},
         {"configuration": [{"annotations": {"started": "9999-12-31T23:59:59-23:59"}}, {}]},
+        {"configuration": [{"annotations": {"claims": [{"claim": {}, "measured": 10**400}]}}]},
         {"configuration": [{}, {"name": "datasets/x", "digest": []}], "failedTests": {"a": 1}},
     ],
 )
@@ -144,4 +157,5 @@ def test_odd_results_are_read_as_far_as_they_go(predicate):
     tested = read_result(predicate)
     assert tested.result is None
     assert tested.started is None
+    assert not tested.measured
     assert not tested.is_of_claims

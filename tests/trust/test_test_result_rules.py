@@ -60,7 +60,7 @@ def judged(lock, written, facts, statement):
     ],
 )
 def test_the_claims_that_a_policy_names_must_have_passed(judged, required, verdicts, reason):
-    """`all` are those with data, and the cases; a name alone asks only about that claim."""
+    """`all` are those that can be tested, and the cases; a name alone asks only about that claim."""
     rule = judged(required, acceptance_result(judged.kit, report_of(judged.kit, **verdicts)))
     assert rule.passed is (reason is None), rule.measured
     assert (reason or "") in rule.measured
@@ -117,9 +117,10 @@ def test_a_test_is_as_old_as_its_measurements(judged):
 
 def test_all_claims_of_a_kit_without_any(judged, lock):
     """`all` of nothing is not enough."""
-    found = judged({"claims": "all"}, acceptance_result(lock, report_of(lock)), lock=lock)
+    bare = lock.model_copy(update={"claims": (), "cases": (), "datasets": {}})
+    found = judged({"claims": "all"}, acceptance_result(bare, report_of(bare)), lock=bare)
     assert not found.passed
-    assert "no claim with data, and no case" in found.measured
+    assert "no claim that can be tested, and no case" in found.measured
 
 
 def test_hardware_without_claims_is_refused(written):

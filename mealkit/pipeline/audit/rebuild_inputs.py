@@ -5,7 +5,7 @@ of this machine, folders that the caller names, the sources that the lock names,
 image itself.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,6 @@ from mealkit.errors import MealkitError, Problem, failure
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image, Layer
 from mealkit.oci.reference import Reference
-from mealkit.paths import MODELS
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.fetching_inputs import (
     fetch_locked_debs,
@@ -28,6 +27,7 @@ from mealkit.pipeline.kit.supplies import downloader
 from mealkit.pipeline.opening_images import open_elsewhere, open_image
 from mealkit.pipeline.targets import RegistryReference, StoredDigest, base_named, image_named
 from mealkit.plan.layers import Bytecode, ImageBase, LayerPlan, Plan
+from mealkit.plan.planning import files_in_image
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, LockedDebianBase
 from mealkit.recipe.locked_file import LockedFile
@@ -98,15 +98,19 @@ def fetch_for_layer(
         if any(isinstance(content, Bytecode) for content in layer.contents):
             _require_signed(compiler, inputs)
         files |= _packages(wanted - files.keys(), lock, compiler, inputs)
-    weights = [item for item in lock.model.files if item.sha256 in wanted - files.keys()]
-    if not weights:
+    pinned = {
+        path: item
+        for path, item in files_in_image(lock).items()
+        if item.sha256 in wanted - files.keys()
+    }
+    if not pinned:
         return files, []
-    fetched, problems = _from_origins(weights, inputs)
+    fetched, problems = _from_origins([*pinned.values()], inputs)
     files |= fetched
-    missing = [item for item in weights if item.sha256 not in fetched]
+    missing = {path: item for path, item in pinned.items() if item.sha256 not in fetched}
     if missing:
         files |= _from_layer(missing, found, inputs, problems)
-    return files, [item.path for item in missing]
+    return files, [item.path for item in missing.values()]
 
 
 @contextmanager
@@ -199,7 +203,7 @@ def _from_origins(
     from mealkit.sources.locked_origins import fetch_from_origins
     from mealkit.sources.source import Supplies
 
-    task = inputs.progress.task("weights", sum(item.size_bytes for item in weights))
+    task = inputs.progress.task("weights and data", sum(item.size_bytes for item in weights))
     with downloader(inputs.home, task) as fetcher:
         found, problems = fetch_from_origins(weights, Supplies(fetcher))
     task.done(f"{len(found)} of {len(weights)} files present or from the sources in the lock")
@@ -207,9 +211,9 @@ def _from_origins(
 
 
 def _from_layer(
-    missing: Sequence[LockedFile], layer: Layer, inputs: RebuildInputs, problems: list[Problem]
+    missing: Mapping[str, LockedFile], layer: Layer, inputs: RebuildInputs, problems: list[Problem]
 ) -> dict[Digest, Path]:
-    """Take files of weights from the image's layer, which must have the bytes that the lock pins.
+    """Take files from the image's layer, which must have the bytes that the lock pins.
 
     Raises:
         TrustError: ``REBUILD_DIFFERS``: it has others.
@@ -223,12 +227,11 @@ def _from_layer(
             "REBUILD_DIFFERS", message, where=where, measured=measured, required=required
         )
 
-    wanted = {f"{MODELS}/{item.path}": item for item in missing}
-    found = files_in_layer(layer, wanted, FileCache(inputs.home.files), differs)
-    for path, file in wanted.items():
+    found = files_in_layer(layer, missing, FileCache(inputs.home.files), differs)
+    for path, file in missing.items():
         if file.sha256 not in found:
             raise differs(f"{path} is in the lock, but not in the image")
-    inputs.progress.phase(_note(missing, problems))
+    inputs.progress.phase(_note([*missing.values()], problems))
     return found
 
 

@@ -35,6 +35,7 @@ from mealkit.pipeline.targets import (
     look,
     read_target,
 )
+from mealkit.plan.planning import files_in_image
 from mealkit.progress import SILENT, Progress
 from mealkit.recipe.lock import Lock
 from mealkit.untrusted import UntrustedError
@@ -103,7 +104,7 @@ def _with_file(found: Problem, image: Image, lock: Lock) -> Problem:
     layer = next((item for item in image.layers if item.blob.digest == found.where), None)
     if layer is None:
         return found
-    pinned = {f"{MODELS}/{item.path}".encode(): item.sha256 for item in lock.model.files}
+    pinned = {path.encode(): item.sha256 for path, item in files_in_image(lock).items()}
     try:
         listed = listed_files([layer])
     except (UntrustedError, MealkitError):

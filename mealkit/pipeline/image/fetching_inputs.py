@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mealkit.digest import Digest
+from mealkit.digest import Digest, file_chunks
+from mealkit.errors import failure
 from mealkit.lock.kit_parts import PythonTarget
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.opened_kit import OpenedKit
@@ -51,6 +52,7 @@ def fetch_inputs(
         inputs |= fetch_locked_debs(debs, home, progress)
     if files:
         inputs |= _fetch_weights(kit, files, home, progress)
+    inputs |= _case_files(kit, [file for file in lock.case_files if file.sha256 in wanted], home)
     if data:
         inputs |= fetch_datasets(kit, data, home, progress)
     return inputs
@@ -144,4 +146,22 @@ def fetch_datasets(
     with open_dataset_supplies(whole, kit.bounds, home, task) as supplies:
         found = fetch_locked_datasets(kit.folder, whole.datasets, files, supplies, progress.notice)
     task.done(f"{len(files)} files")
+    return found
+
+
+def _case_files(kit: OpenedKit, files: Sequence[LockedFile], home: Home) -> dict[Digest, Path]:
+    """Copy the files of cases to the verified files: the kit's folder may change meanwhile."""
+    from mealkit.sources.file_cache import FileCache
+
+    cache = FileCache(home.files)
+    found: dict[Digest, Path] = {}
+    for file in files:
+
+        def require(digest: Digest, file: LockedFile = file) -> None:
+            if digest != file.sha256:
+                message = "the file changed while it was read"
+                raise failure("SOURCE_CHANGED", message, where=file.path)
+
+        with kit.bounds.opened(kit.folder / file.path) as held:
+            found |= [cache.add_chunks(file_chunks(held), file.size_bytes, require)]
     return found

@@ -8,8 +8,10 @@ from pathlib import Path
 from mealkit.assembly.lean import lean_image
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
+from mealkit.oci.image import Image
 from mealkit.oci.index import ImageIndex
 from mealkit.pipeline.home import REBUILDS, Home
+from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
@@ -48,13 +50,14 @@ def _unneeded(home: Home, roots: set[str]) -> Iterator[Path]:
 
 
 def _needed(store: LocalStore) -> tuple[set[Digest], set[str]]:
-    """Return the files under virtual layers, and the digests of the unpacked roots of images."""
+    """Return the files that images need beside their layers, and the digests of their roots."""
     inputs: set[Digest] = set()
     roots: set[str] = set()
     for stored in store.images():
         with contextlib.suppress(MealkitError):
             content = store.content(str(stored.digest))
             for image in content.images if isinstance(content, ImageIndex) else (content,):
+                inputs |= _data(image)
                 roots |= {image.digest.hex, lean_image(image).digest.hex}
                 inputs |= {
                     layer.blob.file_digest
@@ -62,6 +65,21 @@ def _needed(store: LocalStore) -> tuple[set[Digest], set[str]]:
                     if isinstance(layer.blob, VirtualBlob)
                 }
     return inputs, roots
+
+
+def _data(image: Image) -> set[Digest]:
+    """Return the data that an image's claims are measured on, and that is not in its layers."""
+    try:
+        lock = lock_of(image)
+    except MealkitError:  # it is no kit's, such as a base image
+        return set()
+    travels = lock.datasets_in_image
+    return {
+        file.sha256
+        for name, dataset in lock.datasets.items()
+        if name not in travels
+        for file in dataset.files
+    }
 
 
 def _sandbox_runs(home: Home) -> bool:

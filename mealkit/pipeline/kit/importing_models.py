@@ -5,8 +5,10 @@ In a repository only small texts and headers are read, never the weights.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mealkit.errors import failure
 from mealkit.files.pointers import MAX_POINTER_BYTES, pointer_in
@@ -33,6 +35,8 @@ _TEXTS = (
     "preprocessor_config.json",
     "processor_config.json",
     "config_sentence_transformers.json",
+    ".eval_results/*.yaml",
+    ".eval_results/*.yml",
 )
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
 # The largest models have some 20 MB of texts, mostly the index of their weights.
@@ -128,6 +132,7 @@ def _metadata(file: Path, where: str) -> Mapping[str, Any]:
 
 def _read(repo: str, reader: "HubReader", file: str | None) -> "Repository":
     from mealkit.importing.repository import Repository
+    from mealkit.sources.hub import hub_endpoint
 
     listing = reader.listing()
     texts = [name for pattern in _TEXTS for name in _matching(listing, pattern)]
@@ -145,7 +150,13 @@ def _read(repo: str, reader: "HubReader", file: str | None) -> "Repository":
         texts={name: data.decode("utf-8-sig", errors="replace") for name, data in read.items()},
         headers=dict(_headers(reader, listing, file)),
         pipeline_tag=listing.pipeline_tag,
+        address=_without_credentials(hub_endpoint()),
     )
+
+
+def _without_credentials(address: str) -> str:
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _bounded(listing: "Listing", names: Sequence[str]) -> list[str]:
@@ -177,11 +188,6 @@ def _headers(
 
 
 def _matching(listing: "Listing", pattern: str) -> Sequence[str]:
-    folder, _, name = pattern.rpartition("/")
-    if not folder:
-        return [name] if name in listing.sizes_bytes else []
-    return [
-        item
-        for item in sorted(listing.sizes_bytes)
-        if item.count("/") == 1 and item.endswith(f"/{name}")
-    ]
+    depth = pattern.count("/")
+    names = (item for item in sorted(listing.sizes_bytes) if item.count("/") == depth)
+    return [item for item in names if fnmatchcase(item, pattern)]

@@ -17,6 +17,7 @@ from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.document import Document
 from mealkit.kit.files import image_path
 from mealkit.kit.load import LoadedKit, load_kit
+from mealkit.lock.claim_check import claim_problems
 from mealkit.lock.compare import Change
 from mealkit.lock.drift import drift, needs_network
 from mealkit.lock.kit_parts import KitParts
@@ -27,7 +28,7 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import KitFolder, LockFile, kit_named
 from mealkit.progress import SILENT, SILENT_TASK, Progress
 from mealkit.recipe.lock import LOCK_NAME, MAX_LOCK_BYTES, Lock, read_lock
-from mealkit.runtime.gateway_packages import GATEWAY_BOUNDS, GATEWAY_REQUIREMENTS
+from mealkit.runtime.gateway_packages import GATEWAY_BOUNDS, gateway_requirements
 from mealkit.untrusted import UntrustedError, read_file
 
 # A message names this many differences; the rest are counted.
@@ -122,7 +123,11 @@ def open_kit(
     named = kit if isinstance(kit, KitFolder) else kit_named(str(kit))
     loaded = load_kit(named.path, check, allowed=allowed)
     engine = check_engine_parts(loaded)
-    problems = [*engine.problems, *_prompt_problems(loaded)]
+    problems = [
+        *engine.problems,
+        *_prompt_problems(loaded),
+        *claim_problems(loaded.kit, engine.task, loaded.where),
+    ]
     if problems:
         raise failures(problems)
     parts = KitParts(
@@ -134,10 +139,11 @@ def open_kit(
         prompts=loaded.prompts,
         code=loaded.code,
         local_wheels=_local_wheels(loaded.wheels),
-        gateway_requirements=GATEWAY_REQUIREMENTS,
+        gateway_requirements=gateway_requirements(loaded.kit),
         mealkit_version=__version__,
         gateway_bounds=GATEWAY_BOUNDS,
         signers=loaded.signers,
+        case_files=loaded.case_files,
     )
     lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
     warnings = (*loaded.warnings, *engine.warnings)

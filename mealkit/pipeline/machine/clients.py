@@ -38,6 +38,10 @@ class ContainerClient(Protocol):
         """Read the state of one container again."""
         ...
 
+    def process(self, name: str) -> int | None:
+        """Return the number of its first process on this machine; None if it is not known."""
+        ...
+
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
         """Yield the log's lines."""
         ...

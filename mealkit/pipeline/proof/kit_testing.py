@@ -22,6 +22,7 @@ from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.machine.clients import client_of, is_running, stop_kit
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.proof.datasets import dataset_paths
+from mealkit.pipeline.proof.peak_memory import peak_memory
 from mealkit.pipeline.proof.recipe_to_test import RecipeToTest, recipe_of_kit, stated_recipe
 from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
 from mealkit.pipeline.targets import Here, KitFolder, kit_or_image_named, look
@@ -60,7 +61,8 @@ class Tester:
     home: Home
     progress: Progress
     listener: TestListener
-    machine: MachineFacts = field(default_factory=MachineFacts)
+    key: str | None = field(default=None, repr=False)
+    """The API key, if callers need one."""
 
 
 def test_kit(
@@ -96,10 +98,12 @@ def test_started(
     """Test a kit that was just started here."""
     target = Target(
         report.url,
+        key=tester.key,
         image=report.image,
         is_started_here=True,
         start_seconds=report.ready_seconds,
         machine=machine_of(host_facts(tester.home)),
+        memory=lambda: peak_memory(report.name, lock, tester.home),
     )
     options = replace(tester.options, case_files=folder)
     return run_tests(lock, target, datasets, options, tester.listener)
@@ -108,24 +112,61 @@ def test_started(
 test_started.__test__ = False  # type: ignore[attr-defined]
 
 
+def test_running(
+    report: RunReport,
+    request: RunRequest,
+    key_file: Path | None,
+    home: Home,
+    progress: Progress,
+    listener: TestListener,
+) -> Report:
+    """Test a kit that `run_kit` has just started; stop it unless all of it is true.
+
+    Raises:
+        AcceptanceError: it cannot be tested.
+    """
+    tester = Tester(TestOptions(journals=home.journals), home, progress, listener)
+    failed = True
+    try:
+        tested = _tested(report, request, tester, _key(key_file))
+        failed = bool(tested.failed)
+    finally:
+        if failed:
+            _stop(report.name, home)
+    return tested
+
+
+test_running.__test__ = False  # type: ignore[attr-defined]
+
+
 def _started(request: TestRequest, tester: Tester) -> Report:
-    named = kit_or_image_named(request.run.target)
-    home, progress = tester.home, tester.progress
+    named, home = kit_or_image_named(request.run.target), tester.home
     if isinstance(named, KitFolder):
         _require_testable(named, request, home)
     name = f"test-{uuid.uuid4().hex[:12]}"
     run = replace(request.run, name=name, port=0, address="127.0.0.1", keys=None)
     try:
-        report = run_kit(run, home, progress)
-        image = LocalStore(home.store).image(report.image)
-        lock = lock_of(image)
-        kit = open_kit(named, home, run.allowed) if isinstance(named, KitFolder) else None
-        paths = dataset_paths(lock, kit or image, home, progress)
-        return test_started(report, lock, paths, kit.folder if kit else None, tester)
+        return _tested(run_kit(run, home, tester.progress), run, tester)
     finally:
         # Also one that did not become ready in time, and after Ctrl-C.
-        with suppress(MealkitError):
-            stop_kit(name, timeout_seconds=_STOP_SECONDS, home=home)
+        _stop(name, home)
+
+
+def _stop(name: str, home: Home) -> None:
+    with suppress(MealkitError):
+        stop_kit(name, timeout_seconds=_STOP_SECONDS, home=home)
+
+
+def _tested(
+    report: RunReport, request: RunRequest, tester: Tester, key: str | None = None
+) -> Report:
+    named, home = kit_or_image_named(request.target), tester.home
+    image = LocalStore(home.store).image(report.image)
+    lock = lock_of(image)
+    kit = open_kit(named, home, request.allowed) if isinstance(named, KitFolder) else None
+    paths = dataset_paths(lock, kit or image, home, tester.progress)
+    tester = replace(tester, key=key)
+    return test_started(report, lock, paths, kit.folder if kit else None, tester)
 
 
 def _require_testable(named: KitFolder, request: TestRequest, home: Home) -> None:
@@ -143,7 +184,7 @@ def _running_here(request: TestRequest, tester: Tester) -> Report:
         key=_key(request.key_file),
         machine=machine_of(host_facts(home)),
     )
-    return _asked(request, tester, target)
+    return _asked(request, tester, target, name)
 
 
 def _at_address(request: TestRequest, tester: Tester) -> Report:
@@ -179,20 +220,22 @@ def _checked_address(address: str) -> SplitResult:
     return parts
 
 
-def _asked(request: TestRequest, tester: Tester, target: Target) -> Report:
-    """Test a kit that runs already."""
+def _asked(request: TestRequest, tester: Tester, target: Target, name: str | None = None) -> Report:
+    """Test a kit that runs already; ``name`` is its container's, if it runs here."""
     home, progress = tester.home, tester.progress
     if request.kit is None:
-        return _with_recipe(stated_recipe(target, home), tester, target)
+        return _with_recipe(stated_recipe(target, home), tester, target, name)
     with recipe_of_kit(request.kit, home, request.run.allowed, progress) as found:
-        return _with_recipe(found, tester, target)
+        return _with_recipe(found, tester, target, name)
 
 
-def _with_recipe(found: RecipeToTest, tester: Tester, target: Target) -> Report:
+def _with_recipe(found: RecipeToTest, tester: Tester, target: Target, name: str | None) -> Report:
     require_libraries(chosen_claims(found.lock, tester.options))
     paths = found.data(tester.home, tester.progress)
     options = replace(tester.options, case_files=found.folder)
     target = replace(target, recipe=found.recipe)
+    if name is not None:
+        target = replace(target, memory=lambda: peak_memory(name, found.lock, tester.home))
     return run_tests(found.lock, target, paths, options, tester.listener)
 
 

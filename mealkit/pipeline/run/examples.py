@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from mealkit.recipe.kit import Feature, Task
 from mealkit.recipe.lock import Lock
-from mealkit.recipe.task_endpoints import case_endpoint, task_endpoint
+from mealkit.recipe.task_endpoints import case_endpoint, first_case, task_endpoint
 
 _TEXT = "A kit that works at 3 a.m."
 # A longer command is none to copy from a terminal.
@@ -19,9 +19,9 @@ def example_command(url: str, lock: Lock) -> str:
 
     Own code without a case is asked for its description, which says what it accepts.
     """
-    for case in lock.cases[:1]:
+    if case := first_case(lock):
         body = _body(lock, case.request)
-        if len(body) <= _LONGEST and not case.files:
+        if len(body) <= _LONGEST:
             return _post(url + case_endpoint(case, lock), body)
     values = _values(lock)
     if values is None:

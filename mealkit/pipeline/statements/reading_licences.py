@@ -9,7 +9,7 @@ from mealkit.oci.compression import max_unpacked_bytes, unpacked
 from mealkit.oci.image import Image, Layer
 from mealkit.oci.tar_source import StreamSource
 from mealkit.oci.untar import Kind, TarStream
-from mealkit.paths import ENGINE, GATEWAY
+from mealkit.paths import ENGINE, GATEWAY, TESTS
 from mealkit.pipeline.image.kit_image import KitImage
 from mealkit.plan.layers import LayerKind
 from mealkit.progress import Progress
@@ -18,10 +18,10 @@ from mealkit.recipe.variant import plain_locks
 from mealkit.trust.package_licences import MAX_FILE_BYTES, debian_licences, wheel_licences
 from mealkit.untrusted import UntrustedError
 
-_KINDS = frozenset({LayerKind.BASE, LayerKind.ENGINE, LayerKind.GATEWAY})
+_KINDS = frozenset({LayerKind.BASE, LayerKind.ENGINE, LayerKind.GATEWAY, LayerKind.TESTS})
 _MAX_ENTRIES = 1_000_000
 _METADATA = re.compile(
-    rf"({re.escape(ENGINE)}|{re.escape(GATEWAY)})/([^/-]+)-([^/-]+)\.dist-info/METADATA"
+    rf"({re.escape(ENGINE)}|{re.escape(GATEWAY)}|{re.escape(TESTS)})/([^/-]+)-([^/-]+)\.dist-info/METADATA"
 )
 _COPYRIGHT = re.compile(r"usr/share/doc/([^/]+)/copyright")
 
@@ -73,7 +73,11 @@ def _stated(path: str, text: str, lock: Lock) -> dict[Digest, tuple[str, ...]]:
     """Return the licences in a file, for the package in the lock that it belongs to."""
     if metadata := _METADATA.fullmatch(path):
         tree, name, version = metadata.groups()
-        packages = lock.engine.packages if tree == ENGINE else lock.gateway.packages
+        packages = {
+            ENGINE: lock.engine.packages,
+            GATEWAY: lock.gateway.packages,
+            TESTS: lock.test_packages,
+        }[tree]
         normal = re.sub(r"[-_.]+", "-", name).lower()
         return {
             wheel.sha256: wheel_licences(text)

@@ -14,6 +14,7 @@ from mealkit.errors import failure
 from mealkit.recipe.kit import Feature, Task
 from mealkit.recipe.sampling_parameters import TOP_LOGPROBS
 from mealkit.runtime.api.answer_models import ChatAnswer, ChatChunk
+from mealkit.runtime.api.contract_inputs import chat_inputs
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.messages import (
     FunctionKind,
@@ -183,7 +184,8 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     body = sampling_values(
         asked, served, token_limit(asked.max_tokens, asked.max_completion_tokens)
     )
-    body["messages"] = _messages(asked, served)
+    prompt = named_prompt(asked.prompt, asked.variables)
+    body["messages"] = _messages(asked, prompt, served)
     _add_likelihoods(body, asked, served)
     _add_form(body, asked, served)
     _add_tools(body, asked, served)
@@ -196,11 +198,13 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
         wants_usage=wants_usage(asked),
         seed=body.get("seed"),
         length_check=length_check,
+        inputs=chat_inputs(values.get("messages") or (), prompt),
     )
 
 
-def _messages(asked: ChatRequest, served: ServedModel) -> list[dict[str, Any]]:
-    prompt = named_prompt(asked.prompt, asked.variables)
+def _messages(
+    asked: ChatRequest, prompt: NamedPrompt | None, served: ServedModel
+) -> list[dict[str, Any]]:
     messages = messages_for_worker(asked.messages or [], served)
     if prompt is not None:
         messages.append({"role": "user", "content": fill(served, prompt)})

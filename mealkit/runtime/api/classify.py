@@ -7,6 +7,7 @@ from typing import Any
 
 from mealkit.recipe.kit import Task
 from mealkit.runtime.api.answer_models import ClassifyAnswer
+from mealkit.runtime.api.contract_inputs import with_variables
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.reading import Request, body_of, read_request
@@ -38,7 +39,8 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     texts = read_texts(asked.input)
     prompt = named_prompt(asked.prompt, asked.variables)
     body = {"model": asked.model, "input": fill_each(served, prompt, texts)}
-    return Asked(PATH, body_of(body))
+    inputs = with_variables({"input": asked.input}, prompt.variables if prompt else {})
+    return Asked(PATH, body_of(body), inputs=inputs)
 
 
 CLASSIFY = Endpoint(

@@ -14,6 +14,7 @@ from mealkit.errors import failure
 from mealkit.recipe.kit import Feature, Task
 from mealkit.recipe.sampling_parameters import COMPLETION_LOGPROBS
 from mealkit.runtime.api.answer_models import CompletionAnswer, CompletionChunk
+from mealkit.runtime.api.contract_inputs import prompt_inputs
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill
 from mealkit.runtime.api.other_servers import OF_OTHER_SERVERS
@@ -71,6 +72,9 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
         wants_usage=wants_usage(asked),
         seed=body.get("seed"),
         length_check=length_check,
+        inputs=prompt_inputs(
+            asked.prompt if isinstance(asked.prompt, NamedPrompt) else values["prompt"]
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from mealkit.errors import failure
 from mealkit.recipe.kit import Task
 from mealkit.runtime.api.answer_models import EmbeddingAnswer
+from mealkit.runtime.api.contract_inputs import with_variables
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.reading import (
@@ -77,12 +78,15 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
         encoding |= _truncating(served)
     prompt = named_prompt(asked.prompt, asked.variables)
     if are_tokens(asked.input):
-        if prompt is not None or not served.checks_tokens or len(encoding) > 1:
+        is_only_text = "input" in served.contract_inputs or not served.checks_tokens
+        if prompt is not None or is_only_text or len(encoding) > 1:
             refuse_tokens(asked.input)
         tokens = read_tokens(asked.input)
         return Asked(PATH, body_of({"model": asked.model, "tokens": tokens, **encoding}))
     texts = fill_each(served, prompt, read_texts(asked.input))
-    return Asked(PATH, body_of({"model": asked.model, "input": texts, **encoding}))
+    inputs = with_variables({"input": asked.input}, prompt.variables if prompt else {})
+    body = body_of({"model": asked.model, "input": texts, **encoding})
+    return Asked(PATH, body, inputs=inputs)
 
 
 def _truncating(served: ServedModel) -> dict[str, Any]:

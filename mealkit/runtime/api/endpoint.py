@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from mealkit.errors import Problem
+from mealkit.runtime.api.contract_inputs import ContractInputs
 from mealkit.runtime.api.prompt_length import LengthCheck
 from mealkit.runtime.api.reading import RefusedParameter, Request
 from mealkit.runtime.api.served_model import ServedModel
@@ -36,6 +37,19 @@ class StreamForm(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TextToCount:
+    """A text whose number of tokens decides about a rule of the data contract."""
+
+    name: str
+    """The input of the contract."""
+    where: str
+    """The field of the request."""
+    text: str
+    body: bytes
+    """The body of the request to ``COUNTING_PATH``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """The request to the worker for one request of a caller."""
 
@@ -57,10 +71,18 @@ class Asked:
     renamed: Callable[[Problem], Problem] | None = None
     """Names the caller's parameter in the worker's problem; None if the names are the same."""
 
+    inputs: ContractInputs | None = None
+    """The values that the data contract is about; None if they are checked already."""
+    to_count: tuple[TextToCount, ...] = ()
+    """The texts whose tokens the data contract limits."""
+    data_warnings: str = ""
+    """The violations of the data contract that do not refuse the request, for a header."""
+
     @property
     def held_bytes(self) -> int:
         """The memory that the request uses until it is answered; ``shape`` may store its texts."""
         counted = len(self.length_check.body) if self.length_check else 0
+        counted += sum(len(item.text) + len(item.body) for item in self.to_count)
         return counted + len(self.body) * (2 if self.shape else 1)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mealkit.errors import CATALOGUE, EngineError, MealkitError, RequestError
+from mealkit.errors import CATALOGUE, DataError, EngineError, MealkitError, RequestError
 from mealkit.recipe.kit import Feature
 from mealkit.recipe.lock import Lock
 from mealkit.runtime.api.answer_models import ErrorAnswer
@@ -24,7 +24,7 @@ _PLACE = "#/components/schemas/"
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
 # The classes of errors that a running kit answers with.
-_ANSWERED: tuple[type[MealkitError], ...] = (RequestError, EngineError, MealkitError)
+_ANSWERED: tuple[type[MealkitError], ...] = (RequestError, DataError, EngineError, MealkitError)
 # Codes of a failed start, which no request is answered with.
 _NEVER = frozenset({"WEIGHTS_MISMATCH", "WEIGHTS_MISSING"})
 
@@ -178,6 +178,11 @@ def _failures() -> dict[str, Any]:
 
 
 HEADERS: dict[str, Any] = {
+    "X-Mealkit-Data-Warnings": {
+        "description": "The violations of the data contract that the kit only warns about, as "
+        "FIELD=RULE, separated by commas; only if there are any.",
+        "schema": {"type": "string"},
+    },
     "X-Mealkit-Recipe": {
         "description": "The recipe digest: the hash of everything that can change an answer.",
         "schema": {"type": "string"},

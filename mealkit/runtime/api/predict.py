@@ -10,6 +10,7 @@ from pydantic import Field
 from mealkit.recipe.kit import Task
 from mealkit.recipe.sampling_parameters import SEED
 from mealkit.runtime.api.answer_models import PredictAnswer, PredictPiece
+from mealkit.runtime.api.contract_inputs import ContractInputs
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.example_values import sample
 from mealkit.runtime.api.reading import WHOLE, Request, body_of, read_request, unsupported
@@ -41,7 +42,8 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
         raise unsupported(message, "stream")
     seed, streams = served.choose("seed", asked.seed), bool(asked.stream)
     body = {"model": served.model, "input": asked.input, "seed": seed, "stream": streams}
-    return Asked(PATH, body_of(body), streams=streams, wants_usage=True, seed=seed)
+    inputs = ContractInputs(asked.input, prefix="input.")
+    return Asked(PATH, body_of(body), streams=streams, wants_usage=True, seed=seed, inputs=inputs)
 
 
 PREDICT = Endpoint(

@@ -42,12 +42,20 @@ class LengthCheck:
             RequestError: ``REQUEST_TOO_LONG``, the prompt leaves no token for the answer.
             EngineError: ``ENGINE_ANSWER``, the worker's answer has no count.
         """
-        try:
-            count = json.loads(counted)["count"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise failure("ENGINE_ANSWER", "the engine does not count tokens") from error
-        room = room_for_answer(count, self.max_tokens, self.limit_tokens, self.where)
+        room = room_for_answer(count_of(counted), self.max_tokens, self.limit_tokens, self.where)
         return body.removesuffix(_LAST % self.max_tokens) + _LAST % room
+
+
+def count_of(counted: bytes) -> int:
+    """Return the number of tokens in the worker's answer.
+
+    Raises:
+        EngineError: ``ENGINE_ANSWER``, the answer has no count.
+    """
+    try:
+        return int(json.loads(counted)["count"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise failure("ENGINE_ANSWER", "the engine does not count tokens") from error
 
 
 def length_check_of(served: ServedModel, body: dict[str, Any], where: str) -> LengthCheck | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mealkit.errors import failure
-from mealkit.recipe.lock import LockedPrompt
+from mealkit.recipe.lock_records import LockedPrompt
 
 if TYPE_CHECKING:
     from mealkit.runtime.api.prompt_template import PromptTemplate

@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints
 from mealkit.errors import failure
 from mealkit.recipe.kit import Task
 from mealkit.runtime.api.answer_models import CohereAnswer, RerankAnswer
+from mealkit.runtime.api.contract_inputs import with_variables
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.reading import WHOLE, RefusedParameter, Request, body_of, read_request
@@ -75,12 +76,15 @@ def _prepare(values: dict[str, Any], served: ServedModel, *, as_cohere: bool) ->
     asked = read_request(RerankRequest, values, _REFUSED)
     served.require_model(asked.model)
     texts = [item if isinstance(item, str) else item.text for item in asked.documents]
-    [query] = fill_each(served, named_prompt(asked.prompt, asked.variables), [asked.query])
+    prompt = named_prompt(asked.prompt, asked.variables)
+    [query] = fill_each(served, prompt, [asked.query])
     # The engine ranks all documents and the gateway applies top_n, so that engines do not differ.
     body = body_of({"model": asked.model, "query": query, "documents": texts})
     told = texts if asked.return_documents else None
     shape = partial(_shape, asked_body=body, top_n=asked.top_n, texts=told, as_cohere=as_cohere)
-    return Asked(PATH, body, shape=shape)
+    given = {"query": asked.query, "documents": values["documents"]}
+    inputs = with_variables(given, prompt.variables if prompt else {})
+    return Asked(PATH, body, shape=shape, inputs=inputs)
 
 
 def _refuse_many(documents: Any) -> None:

@@ -53,6 +53,8 @@ class ServedModel:
     """Whether the engine may refuse a ``max_tokens`` that does not fit into its context."""
     binds_only_strict: bool = field(default=False)
     """Whether the engine binds the arguments of a required call only if its function is strict."""
+    contract_inputs: frozenset[str] = field(default=frozenset())
+    """The inputs that the kit's data contract has rules for."""
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The request of the kit's first case for each endpoint that a case is for, by its path."""
     readable: Readable = field(default=as_they_are)
@@ -84,6 +86,7 @@ class ServedModel:
             binds_only_strict=traits_of(lock.engine.name).binds_only_strict,
             checks_tokens=traits_of(lock.engine.name).checks_tokens,
             examples=examples_of(lock),
+            contract_inputs=frozenset(lock.data.inputs if lock.data else ()),
         )
 
     def resolve_alias(self, values: dict[str, Any]) -> None:

@@ -78,9 +78,12 @@ class Answering:
             raise await service.explain_loss(error) from error
 
     async def _work(self, request: Request, asked: Asked, reply: Reply) -> None:
+        if asked.to_count and self._service.gate:
+            asked = await self._service.gate.counted(asked, self._count)
+            reply.prepare(asked)
         try:
             if asked.length_check:
-                counted = await self._ask(COUNTING_PATH, asked.length_check.body)
+                counted = await self._count(asked.length_check.body)
                 asked = replace(asked, body=asked.length_check.fitted(asked.body, counted))
             request.state.reached = time.perf_counter()
             await (self._streamed if asked.streams else self._whole)(asked, reply)
@@ -88,6 +91,9 @@ class Answering:
             if asked.renamed is None:
                 raise
             raise failures([asked.renamed(problem) for problem in error.problems]) from error
+
+    async def _count(self, body: bytes) -> bytes:
+        return await self._ask(COUNTING_PATH, body)
 
     async def _whole(self, asked: Asked, reply: Reply) -> None:
         began = time.perf_counter()

@@ -5,6 +5,7 @@ It turns all errors of endpoints, also unexpected exceptions, into answers. Bodi
 
 import re
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -15,7 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mealkit.errors import MealkitError, Problem, problem
 from mealkit.runtime.gateway.cors import Cors
 from mealkit.runtime.gateway.path_spellings import Paths
-from mealkit.runtime.gateway.problem_answers import new_request_id, problem_answer
+from mealkit.runtime.gateway.problem_answers import (
+    DataRefusedError,
+    new_request_id,
+    problem_answer,
+)
 from mealkit.runtime.gateway.service import NOTES, Service
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -80,6 +85,7 @@ class RequestMiddleware:
         if self._cors.is_on and (permission := self._cors.preflight(scope)):
             await permission(scope, receive, send)
             return
+        violations: Sequence[Mapping[str, Any]] = ()
         try:
             state["caller"] = self._service.authenticate(scope)
             await self._app(scope, receive, send)
@@ -89,10 +95,14 @@ class RequestMiddleware:
         except MealkitError as error:
             fault = self._service.explain(error)
             headers = _HEADERS.get(fault.code)
+            if isinstance(error, DataRefusedError):
+                violations = error.violations
         else:
             return
         contact = self._service.contact(fault)
-        answer = problem_answer(fault, state["request_id"], contact, dict(headers or {}))
+        answer = problem_answer(
+            fault, state["request_id"], contact, dict(headers or {}), violations
+        )
         await answer(scope, receive, send)
 
     def _mark(self, message: Message, scope: Scope) -> None:

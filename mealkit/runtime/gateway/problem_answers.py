@@ -5,12 +5,13 @@ Format: https://platform.openai.com/docs/guides/error-codes (message, type, code
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
 
-from mealkit.errors import Problem
+from mealkit.errors import DataError, Problem
 from mealkit.worker.openai_errors import error_for_callers, status_of
 
 # Seconds after which the caller should try again.
@@ -20,6 +21,16 @@ _RETRY_AFTER = {
 }
 # The engine restarts in the meantime.
 _RETRY_AFTER_503 = "5"
+
+
+class DataRefusedError(DataError):
+    """A request that the data contract refuses, with the first violations for the answer."""
+
+    def __init__(
+        self, problems: Sequence[Problem], violations: Sequence[Mapping[str, Any]]
+    ) -> None:
+        super().__init__(*problems)
+        self.violations = violations
 
 
 class JsonAnswer(Response):
@@ -39,10 +50,16 @@ def problem_answer(
     request_id: str,
     contact: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
+    violations: Sequence[Mapping[str, Any]] = (),
 ) -> JsonAnswer:
-    """Answer with a problem; ``contact`` is the kit's, if its author owns the problem."""
+    """Answer with a problem; ``contact`` is the kit's, if its author owns the problem.
+
+    ``violations`` are those of the data contract, if it refuses the request.
+    """
     status = status_of(problem)
     content = problem_content(problem, request_id, contact)
+    if violations:
+        content["violations"] = list(violations)
     retry = _RETRY_AFTER.get(problem.code) or (_RETRY_AFTER_503 if status == 503 else None)
     extra = {"Retry-After": retry} if retry else {}
     return JsonAnswer({"error": content}, status, {**extra, **(headers or {})})

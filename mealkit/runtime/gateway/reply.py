@@ -28,6 +28,7 @@ class Reply:
         self._send = send
         self._request_id = request_id
         self._seed: int | None = None
+        self._warnings = ""
         self._form: StreamForm | None = None
         self.wrote_seconds = 0.0
         """When the last event was sent, by the clock of the event loop."""
@@ -37,6 +38,7 @@ class Reply:
     def prepare(self, asked: Asked) -> None:
         """Prepare the answer to a request that was read."""
         self._seed = asked.seed
+        self._warnings = asked.data_warnings
         self._form = asked.stream_form() if asked.stream_form else None
 
     async def whole(self, body: bytes) -> None:
@@ -96,6 +98,8 @@ class Reply:
     async def _start(self, headers: list[tuple[bytes, bytes]]) -> None:
         if self._seed is not None:
             headers.append((b"x-mealkit-seed", b"%d" % self._seed))
+        if self._warnings:
+            headers.append((b"x-mealkit-data-warnings", self._warnings.encode()))
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
 

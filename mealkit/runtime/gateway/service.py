@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
@@ -46,6 +46,9 @@ from mealkit.runtime.watch.metrics import Metrics
 from mealkit.runtime.worker_client.pool import Upstream
 from mealkit.units import parse_size
 from mealkit.worker.openai_errors import status_of
+
+if TYPE_CHECKING:
+    from mealkit.runtime.gateway.data_gate import DataGate
 
 # How long after the end of its connections a process's exit may be reported.
 _NEWS_SECONDS = 0.5
@@ -88,6 +91,8 @@ class Service:
     """The requests at the engine, and those in the queue."""
     bodies: HeldBytes = field(init=False)
     """The memory of requests' bodies."""
+    gate: "DataGate | None" = field(init=False)
+    """The data contract, if the kit has one."""
     _without_key: frozenset[str] = field(init=False)
     _browsers: Browsers = field(init=False)
     _large_bodies: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -105,6 +110,7 @@ class Service:
         if self.traits.renders_chats:
             pinned = self.lock.hyperparameters.get("chat_template")
             self.served.readable = readable_for(self.settings.models, pinned)
+        self.gate = _gate_of(self.lock, self.metrics)
         self.max_body_bytes = parse_size(self.lock.serving.max_body)
         serving = self.lock.serving
         self.queue = FairQueue(serving.max_concurrency, serving.max_queue, self._note_queue)
@@ -164,10 +170,10 @@ class Service:
         body = await held.unless_needed(read_body(request, self.max_body_bytes, held.add))
         values = read_object(body) if len(body) <= _SMALL_BYTES else None
         if values is not None and not fills_many(self.served, values):
-            asked = _asked(endpoint, values, self.served)
+            asked = self._asked(endpoint, values)
         else:
             async with self._large_bodies:
-                asked = await asyncio.to_thread(_prepared, endpoint, body, self.served)
+                asked = await asyncio.to_thread(self._prepared, endpoint, body)
         held.keep(asked.held_bytes)
         return asked
 
@@ -251,6 +257,23 @@ class Service:
         if problem.where and status_of(problem) < 500 and _PARAMETER.fullmatch(problem.where):
             notes["param"] = problem.where
 
+    def _asked(self, endpoint: Endpoint, values: dict[str, Any]) -> Asked:
+        self.served.resolve_alias(values)
+        asked = endpoint.prepare(values, self.served)
+        return self.gate.passed(asked) if self.gate else asked
+
+    def _prepared(self, endpoint: Endpoint, body: bytes) -> Asked:
+        """Parse a large request, with the garbage collector switched off.
+
+        The values contain no reference cycles, and searching all of them for cycles would block the
+        other threads.
+        """
+        gc.disable()
+        try:
+            return self._asked(endpoint, read_object(body))
+        finally:
+            gc.enable()
+
     def _note_move(self, snapshot: Snapshot) -> None:
         if snapshot.status is Status.READY:
             self.off.clear()
@@ -261,19 +284,11 @@ class Service:
         self.metrics.queue(self.queue.running, self.queue.waiting)
 
 
-def _asked(endpoint: Endpoint, values: dict[str, Any], served: ServedModel) -> Asked:
-    served.resolve_alias(values)
-    return endpoint.prepare(values, served)
+def _gate_of(lock: Lock, metrics: Metrics) -> "DataGate | None":
+    if lock.data is None:
+        return None
+    # Late: most kits have no data contract, and its packages are only in the images of those.
+    from mealkit.runtime.gateway.data_gate import DataGate  # noqa: PLC0415
 
-
-def _prepared(endpoint: Endpoint, body: bytes, served: ServedModel) -> Asked:
-    """Parse a large request, with the garbage collector switched off.
-
-    The values contain no reference cycles, and searching all of them for cycles would block the
-    other threads.
-    """
-    gc.disable()
-    try:
-        return _asked(endpoint, read_object(body), served)
-    finally:
-        gc.enable()
+    metrics.begin_violations(lock.data)
+    return DataGate(lock.data, lock.model.name, metrics.violated)

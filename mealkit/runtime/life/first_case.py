@@ -6,9 +6,12 @@ machines, and a service that answers is not taken down because of one example. `
 is the judgement that a release or a policy can demand.
 """
 
+import asyncio
 import time
 from dataclasses import replace
 
+from mealkit.acceptance.answer_journal import Reply
+from mealkit.acceptance.case_checks import case_question, case_result
 from mealkit.errors import RequestError, failure
 from mealkit.recipe.cases import Case
 from mealkit.recipe.task_endpoints import case_endpoint
@@ -17,7 +20,10 @@ from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.api.prompt_length import COUNTING_PATH
 from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.life.warm_up import worker_answer
+from mealkit.untrusted import parse_json, shown
 
+_MAX_VALUES = 4_000_000
+_SHOWN = 200
 # A canary with the case takes at most this long, and this share of the time between canaries.
 _CANARY_SECONDS = 1.0
 _CANARY_SHARE = 0.05
@@ -52,17 +58,34 @@ class FirstCase:
         """
         began = time.perf_counter()
         try:
-            await self._answer()
+            body = await self._answer()
         except RequestError as error:
             unmet: str | None = f"the kit refuses it: {error.problems[0].message}"
         else:
             self._seconds = time.perf_counter() - began
-            unmet = None
+            # In a thread: the answer may be large, or the expectation a schema.
+            unmet = await asyncio.to_thread(self._fault, body)
         self._service.metrics.compared(self._case.name, is_met=unmet is None)
         if unmet != self._unmet:
             self._service.journal.warning("case", name=self._case.name, unmet=unmet)
         self._unmet = unmet
         return f"the case {self._case.name} is not met: {unmet}" if unmet else None
+
+    def _fault(self, body: bytes) -> str | None:
+        """Return how an answer differs from what the case expects."""
+        question = case_question(self._case, self._service.lock, None)
+        try:
+            value = question.read(parse_json(body, max_values=_MAX_VALUES))
+        except ValueError as error:
+            return f"the answer cannot be read: {error}"
+        result = case_result(self._case, Reply(value))
+        if not result.faults:
+            return None
+        fault = result.faults[0]
+        at = f"at {fault.at}: " if fault.at else ""
+        # The log is no place for a whole answer.
+        answered, expected = shown(fault.answered, _SHOWN), shown(fault.expected, _SHOWN)
+        return f"{at}the answer is {answered}, expected {expected}"
 
     async def _answer(self) -> bytes:
         asked = self._asked()

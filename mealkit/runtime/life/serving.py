@@ -15,11 +15,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from mealkit.errors import MealkitError, Problem, failure
+from mealkit.recipe.task_endpoints import first_case
 from mealkit.runtime.gateway.keys import Keys
 from mealkit.runtime.gateway.problem_answers import new_request_id, refusal_bytes
 from mealkit.runtime.gateway.routes import create_app
@@ -27,7 +28,6 @@ from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.http.accepted import AcceptedConnections, possible_connections
 from mealkit.runtime.http.protocol import OneWriteProtocol
 from mealkit.runtime.life.canary import Canary
-from mealkit.runtime.life.first_case import FirstCase
 from mealkit.runtime.life.start import Startup
 from mealkit.runtime.life.supervise import Supervisor
 from mealkit.runtime.life.warm_up import probe, warm
@@ -37,6 +37,9 @@ from mealkit.runtime.watch.journal import Journal
 from mealkit.runtime.watch.metrics import Metrics
 from mealkit.runtime.worker_client.pool import Upstream, WorkerLostError
 from mealkit.worker.openai_errors import status_of
+
+if TYPE_CHECKING:
+    from mealkit.runtime.life.first_case import FirstCase
 
 # AcceptedConnections closes idle connections; this value only disables uvicorn's own timers.
 _KEEP_ALIVE_SECONDS = 3600
@@ -65,8 +68,7 @@ class ServingContainer:
             self._journal,
         )
         self._supervisor = Supervisor(startup, upstream)
-        cases = startup.lock.cases
-        self._first_case = FirstCase(self._service, cases[0]) if cases else None
+        self._first_case = _first_case_of(self._service)
         self._stops: asyncio.Queue[signal.Signals] = asyncio.Queue()
 
     def serve(self, listener: socket.socket, take_over: Callable[[], None]) -> int:
@@ -259,6 +261,16 @@ class ServingContainer:
             yield
         finally:
             self._lifecycle.end(name)
+
+
+def _first_case_of(service: Service) -> "FirstCase | None":
+    case = first_case(service.lock)
+    if case is None:
+        return None
+    # Late: what judges answers takes time to import, and few kits need it.
+    from mealkit.runtime.life.first_case import FirstCase  # noqa: PLC0415
+
+    return FirstCase(service, case)
 
 
 class _Server(uvicorn.Server):

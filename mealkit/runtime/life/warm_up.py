@@ -5,6 +5,7 @@ from typing import Any, assert_never
 
 from mealkit.errors import RequestError, failure, failures
 from mealkit.recipe.kit import Feature, Task
+from mealkit.recipe.task_endpoints import first_case
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.classify import CLASSIFY
 from mealkit.runtime.api.completions import COMPLETIONS
@@ -34,7 +35,7 @@ async def warm(service: Service) -> str | None:
     """
     await probe(service, likelihoods=True)
     form = service.served.prediction
-    if service.served.task is not Task.PREDICTION or form is None or service.lock.cases:
+    if service.served.task is not Task.PREDICTION or form is None or first_case(service.lock):
         return None
     example, missing = stated_example(form["input"])
     if example is None:

@@ -16,7 +16,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from mealkit.errors import CATALOGUE, EngineError, PreflightError, Problem, RequestError
+from mealkit.errors import CATALOGUE, EngineError, Owner, PreflightError, Problem, RequestError
+from mealkit.recipe.data_contract import RULES, Action, DataContract
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.state import Snapshot, Status
 
@@ -116,6 +117,12 @@ class Metrics:
             ["case"],
             registry=registry,
         )
+        self._violations = Counter(
+            "mealkit_data_violations",
+            "Requests that violate a rule of the data contract, refused or not",
+            ["field", "rule"],
+            registry=registry,
+        )
         self._begin_at_zero()
         self._states = {status: self._state.labels(status.value) for status in Status}
         self._states[Status.STARTING].set(1)
@@ -176,6 +183,20 @@ class Metrics:
     def compared(self, case: str, *, is_met: bool) -> None:
         """Record whether the answer to a case of the kit meets its expectation."""
         self._cases.labels(case).set(is_met)
+
+    def begin_violations(self, contract: DataContract) -> None:
+        """Show the counters of a data contract's rules at 0."""
+        for name, rules in contract.inputs.items():
+            for rule in RULES:
+                stated = getattr(rules, rule)
+                if stated is not None and stated.action is not Action.OFF:
+                    public = rule.removesuffix("_")
+                    self._violations.labels(name, public)
+                    self._failures.labels(f"DATA_{public.upper()}", Owner.CALLER.value)
+
+    def violated(self, field: str, rule: str) -> None:
+        """Count a request that violates a rule of the data contract for an input."""
+        self._violations.labels(field, rule).inc()
 
     def count_connections(self, count: Callable[[], int]) -> None:
         """Use ``count`` to get the number of open connections."""

@@ -111,8 +111,8 @@ def test_policy_controller_gets_a_policy_for_each_requirement(export):
 @pytest.mark.parametrize(
     ("claims", "properties"),
     [
-        ("all", ["MEALKIT_TEST_PASSED"]),
-        (["a", "b-2"], ["MEALKIT_CLAIM_PASSED_a", "MEALKIT_CLAIM_PASSED_b-2"]),
+        ("all", ["mealkit:test-passed"]),
+        (["a", "b-2"], ["mealkit:claim-passed:a", "mealkit:claim-passed:b-2"]),
     ],
 )
 def test_claims_are_properties_of_a_verification_result(export, claims, properties):

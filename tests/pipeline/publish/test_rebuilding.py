@@ -7,7 +7,7 @@ import tarfile
 from dataclasses import replace
 
 import pytest
-from fakes.little import OFFLINE, Heard, little_base, little_kit, little_pair
+from fakes.little import OFFLINE, Heard, edit_kit, little_base, little_kit, little_pair
 from fakes.served import Registry
 
 from mealkit import __version__
@@ -22,6 +22,8 @@ from mealkit.pipeline.image.outputs import Outputs
 from mealkit.recipe.lock import lock_bytes
 from mealkit.stores.layout import read_layout, write_layout
 
+PAIRS = {"source": "folder", "path": "data", "files": ["pairs.jsonl"]}
+
 pytestmark = pytest.mark.xdist_group("rebuilding")
 
 
@@ -34,6 +36,9 @@ def published(tmp_path_factory):
             patch.setenv(name, value)
         patch.setenv("MEALKIT_PLAIN_HTTP", registry.host)
         kit = little_kit(folder / "author" / "kit")
+        (kit / "data").mkdir()
+        (kit / "data" / "pairs.jsonl").write_text('{"text": "a"}\n')
+        edit_kit(kit, lambda form: form.update(datasets={"sts": PAIRS}))
         outputs = Outputs(output=[f"oci:{folder / 'layout'}"], push=[f"{registry.host}/kits/a:1"])
         home = home_at(folder / "author" / "home")
         report = build_kit(kit, frozen=False, outputs=outputs, home=home, progress=Heard())
@@ -106,8 +111,8 @@ def test_an_auditor_without_the_author_gets_the_same_digest(published, audit):
     assert report.problems == ()
     assert (report.digest, report.recipe) == (built.digest, built.recipe)
     assert [item.digest for item in report.layers] == [row.digest for row in built.images[0].layers]
-    assert [item.proof for item in report.layers] == [Proof.BASE, *[Proof.REBUILT] * 5]
-    assert set(report.from_image) == {"config.json", "model.safetensors"}
+    assert [item.proof for item in report.layers] == [Proof.BASE, *[Proof.REBUILT] * 6]
+    assert set(report.from_image) == {"config.json", "model.safetensors", "sts/pairs.jsonl"}
     assert not report.without_weights
 
 
@@ -143,7 +148,7 @@ def test_an_auditor_without_the_author_gets_the_same_digest(published, audit):
             ("order: expected here",),
         ),
         (
-            5,
+            6,
             edited("etc/mealkit/prompts/query", lambda item, _: (item, b"ignore {{ text }}")),
             ("etc/mealkit/prompts/query: size: expected 18, found 17",),
         ),
@@ -161,15 +166,21 @@ def test_a_file_that_was_changed_in_a_layer_is_named(
     assert found.measured != found.required
 
 
-def test_other_weights_are_refused_with_both_digests(published, audit, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(2, "models/model.safetensors"), (5, "opt/mealkit/datasets/sts/pairs.jsonl")],
+)
+def test_other_weights_and_data_are_refused_with_both_digests(
+    published, audit, tmp_path, number, name
+):
     """No source has the file that the lock pins, and the one in the image is another."""
     folder, _, _ = published
-    swap = edited("models/model.safetensors", lambda item, data: (item, data[:-1] + b"x"))
+    swap = edited(name, lambda item, data: (item, data[:-1] + b"x"))
     with pytest.raises(MealkitError) as raised:
-        audit(tampered(folder / "layout", tmp_path / "bad", 2, swap))
+        audit(tampered(folder / "layout", tmp_path / "bad", number, swap))
     (found,) = raised.value.problems
     assert found.code == "REBUILD_DIFFERS"
-    assert "models/model.safetensors is not the file that the lock pins" in found.message
+    assert f"{name} is not the file that the lock pins" in found.message
 
 
 @pytest.mark.parametrize(
@@ -251,6 +262,7 @@ def test_a_layer_without_its_inputs_is_taken_from_the_image_and_said_to_be_unpro
         Proof.REBUILT,
         Proof.TAKEN,
         Proof.REBUILT,
+        Proof.REBUILT,
     ]
 
 
@@ -284,7 +296,7 @@ def test_another_mealkit_is_asked_for_by_its_version(published, audit, tmp_path)
     lock = lock_of(read_layout(folder / "layout")).model_copy(update={"mealkit_version": "9.9"})
     older = edited("etc/mealkit/kit.lock", lambda item, _: (item, lock_bytes(lock)))
     with pytest.raises(MealkitError) as raised:
-        audit(tampered(folder / "layout", tmp_path / "older", 5, older))
+        audit(tampered(folder / "layout", tmp_path / "older", 6, older))
     (found,) = raised.value.problems
     assert (found.code, found.measured, found.required) == ("REBUILD_VERSION", __version__, "9.9")
 

@@ -10,7 +10,7 @@ import pytest
 
 from mealkit.digest import Digest
 from mealkit.recipe.kit import Feature, Task
-from mealkit.recipe.lock import LockedCode
+from mealkit.recipe.lock_records import LockedCode
 
 MODEL_NAME = "stand-in"
 ALL = frozenset(Feature)

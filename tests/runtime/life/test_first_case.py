@@ -1,5 +1,7 @@
 """A kit's first case is asked before it is ready, is the canary, and is the example of its API."""
 
+import json
+
 import pytest
 from runtime.conftest import python_kit, with_code
 
@@ -20,8 +22,8 @@ class Handler:
 
 
 def lock_with(make_lock, text="the case's", expect=(), **serving):
-    case = Case.model_validate({"name": "salt", "request": {"input": {"text": text}}})
-    case = case.model_copy(update={"expect": expect})
+    form = {"name": "salt", "request": {"input": {"text": text}}, "expect": expect}
+    case = Case.model_validate_json(json.dumps(form))
     return python_kit(make_lock, serving=serving).model_copy(update={"cases": (case,)})
 
 
@@ -32,7 +34,8 @@ def said(kit):
 @pytest.fixture(scope="module")
 def kit(start_shared, make_shared_lock):
     """A python kit with a case, checked every second."""
-    lock = lock_with(make_shared_lock, canary_seconds=1)
+    expect = [{"equals": 10}, {"schema": {"type": "integer"}}]
+    lock = lock_with(make_shared_lock, expect=expect, canary_seconds=1)
     return start_shared(lock, change=with_code(HANDLER)).wait_ready()
 
 
@@ -60,10 +63,21 @@ def test_the_case_is_the_example_of_the_api(kit):
     assert "the case" in kit.client.get("/docs").text
 
 
-def test_a_case_that_the_kit_refuses_is_stated(start, make_lock):
+@pytest.mark.parametrize(
+    ("text", "expect", "reason"),
+    [
+        ("", (), "the kit refuses it: give a text"),
+        ("oil", ({"equals": 3}, {"close": 4, "within": 0.5}), "the answer is '3', expected '4.0"),
+    ],
+)
+def test_a_case_that_is_not_met_is_stated(start, make_lock, text, expect, reason):
     """In the log, in the metrics and where readiness is asked for; the kit answers others."""
-    kit = start(lock_with(make_lock, ""), change=with_code(HANDLER)).wait_ready()
-    reason = "the case salt is not met: the kit refuses it: give a text"
-    assert reason in kit.ready().json()["reason"]
-    assert [line["unmet"] for line in kit.events("case")] == ["the kit refuses it: give a text"]
+    lock = lock_with(make_lock, text, expect, canary_seconds=1)
+    kit = start(lock, change=with_code(HANDLER)).wait_ready()
+    assert f"the case salt is not met: {reason}" in kit.ready().json()["reason"]
     assert kit.gauge('mealkit_case_met{case="salt"}') == 0
+    assert kit.post("/v1/predict", input={"text": "fine"}).json()["output"] == 4
+    # The canary asks again, does not restart the engine, and does not fill the log.
+    kit.wait_for(lambda: kit.gauge('mealkit_canaries_total{result="ok"}'))
+    (line,) = kit.events("case")
+    assert reason in line["unmet"]

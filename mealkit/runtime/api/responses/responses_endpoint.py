@@ -143,8 +143,13 @@ def _renamed(problem: Problem, places: list[str]) -> Problem:
         name = places[min(int(found[1]), len(places) - 1)]
     else:
         name = _NAMES.get(found[0], found[0])
-    message = problem.message.replace(found[0], name)
-    return replace(problem, message=message, where=name + found.string[found.end() :])
+    old, rest = found[0], found.string[found.end() :]
+    if found[1] and name == "input":
+        # A text as the whole input is the content of its message.
+        rest = rest.removeprefix(".content")
+        old = found.string.removesuffix(rest)
+    message = problem.message.replace(old, name)
+    return replace(problem, message=message, where=name + rest)
 
 
 RESPONSES = Endpoint(

@@ -1,0 +1,115 @@
+"""mealkit fit: compare data with a kit's data contract, before any request is sent."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mealkit.cli.options import AllowFolder, Json, PlainHttp, session_of, use_plain_http
+from mealkit.cli.output import print_json, print_line, print_problem, print_problems_json, table
+from mealkit.errors import DataError, problem
+
+if TYPE_CHECKING:
+    from mealkit.contract.fit_report import FitReport, RuleResult
+
+EXAMPLES = (
+    "mealkit fit data.jsonl my-kit",
+    "mealkit fit 2026/*.parquet --kit my-kit:1.0.0",
+    "mealkit fit texts/ --kit my-kit --input query --json",
+)
+
+
+def fit(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="JSONL, CSV or Parquet files, or folders of texts; last, the kit may be named.",
+        ),
+    ],
+    *,
+    kit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIT",
+            help="The kit: its folder, a kit.lock or an image.",
+            show_default="the last argument, if it is a kit; else the kit here",
+        ),
+    ] = None,
+    text_input: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="NAME",
+            help="The input that text files are for.",
+            show_default="the contract's only input",
+        ),
+    ] = None,
+    plain_http: PlainHttp = [],  # noqa: B006
+    allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
+    as_json: Json = False,
+) -> None:
+    """Show which rows of data files a kit would refuse, and why.
+
+    Each row is checked like one request, by the rules of the kit's data contract. Nothing is sent,
+    started or changed. Exits with 15 if a row would be refused or cannot be read.
+    """
+    from mealkit.pipeline.data.fitting_data import FitRequest, files_and_kit, fit_data
+
+    session = session_of(context)
+    use_plain_http(plain_http)
+    names, target = files_and_kit(files, kit)
+    request = FitRequest(tuple(map(Path, names)), target, text_input, tuple(allow_folder))
+    report = fit_data(request, session.home, session.progress(as_json=as_json))
+    if as_json:
+        print_json(report.as_json())
+    else:
+        for line in _lines(report):
+            print_line(line)
+    if not report.fits:
+        _end(report, as_json=as_json)
+
+
+def _end(report: "FitReport", *, as_json: bool) -> None:
+    counts = [f"{report.refused} of {report.rows} rows would be refused"]
+    if report.unreadable:
+        counts.append(f"{report.unreadable} cannot be read")
+    found = problem("DATA_REFUSED", ", and ".join(counts), where=report.kit)
+    if as_json:
+        print_problems_json([found])
+    else:
+        print_problem(found)
+    raise typer.Exit(DataError.exit_code)
+
+
+def _lines(report: "FitReport") -> Iterator[str]:
+    for item in report.findings:
+        place = item.file if item.line is None else f"{item.file}:{item.line}"
+        yield f"{place}: {item.what}{f' ({item.hint})' if item.hint else ''}"
+    if report.findings:
+        yield ""
+    if report.rules:
+        yield from _rules(report.rules)
+        yield ""
+    for name in report.unchecked:
+        yield f"not checked: {name}"
+    yield (
+        f"{report.kit}: {report.rows} rows in {len(report.files)} files, {report.refused} would be "
+        f"refused, {report.warned} answered with a warning, {report.unreadable} cannot be read"
+    )
+
+
+def _rules(rules: "tuple[RuleResult, ...]") -> Iterator[str]:
+    rows = [
+        (f"{item.name}.{item.rule}", item.action.value, str(item.rows), item.required)
+        for item in rules
+    ]
+    yield from table(("rule", "action", "rows", "required"), rows, frozenset({2}))
+    for item in rules:
+        yield ""
+        yield f"{item.name}.{item.rule}  {item.code}"
+        for example in item.examples:
+            place = f"{example.file}:{example.line}"
+            yield f"  {place}  {example.field}  {example.measured}: {example.value}"

@@ -1,0 +1,92 @@
+"""What `mealkit fit` found out about data: the form that the pages, JSON and the command line show.
+
+Examples quote values, so a report is as confidential as the data. A profile is not.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mealkit.recipe.data_contract import Action
+
+
+@dataclass(frozen=True, slots=True)
+class FileFault:
+    """Something in a file that cannot be read as a request."""
+
+    file: str
+    line: int | None
+    """The line, or the row of a Parquet file, from 1; None for the whole file."""
+    what: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """One file that was read."""
+
+    path: str
+    format: str
+    """jsonl, csv, parquet or text."""
+    bytes: int
+    rows: int
+    """The rows that were checked."""
+    unreadable: int
+    """The rows that could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A value that breaks a rule, and where it is."""
+
+    file: str
+    line: int
+    field: str
+    value: str
+    measured: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """How often one rule of one input is broken."""
+
+    name: str
+    """The input."""
+    rule: str
+    action: Action
+    required: str
+    code: str
+    rows: int
+    """The requests that break the rule at least once."""
+    examples: tuple[Example, ...]
+    """The first ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """The data of some files, compared with a kit's contract."""
+
+    kit: str
+    """NAME:VERSION."""
+    files: tuple[FileFacts, ...]
+    rows: int
+    refused: int
+    """The rows that would be refused, each as one request."""
+    warned: int
+    """The rows that would be answered with a warning."""
+    unreadable: int
+    findings: tuple[FileFault, ...]
+    """The first ones."""
+    rules: tuple[RuleResult, ...]
+    """The rules that are broken, the most frequent first."""
+    unchecked: tuple[str, ...]
+    """The rules that were not checked, because a tool for them is missing."""
+    seconds: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether every row was read, and no row would be refused."""
+        return not (self.refused or self.unreadable)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        return {"version": 1, "fits": self.fits, **asdict(self)}

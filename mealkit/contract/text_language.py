@@ -1,0 +1,52 @@
+"""The rule of a text's language, and the identifier that tells languages: py3langid."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from mealkit.contract.field_values import Text
+from mealkit.contract.rule_forms import Place
+from mealkit.contract.violation import Violation
+from mealkit.recipe.data_contract import LanguageRule
+
+# More does not make the answer better, and costs time.
+_READ_CHARACTERS = 500
+# The identifier has three codes for Norwegian; ISO 639 has no for both written forms.
+_ALSO = {"no": frozenset({"nb", "nn"}), "nb": frozenset({"no"}), "nn": frozenset({"no"})}
+
+Identify = Callable[[str], str | None]
+
+
+class LanguageCheck:
+    """The rule for one input."""
+
+    def __init__(self, place: Place, rule: LanguageRule, identify: Identify) -> None:
+        self._place, self._identify = place, identify
+        self._least = rule.least_characters
+        self._allowed = frozenset(rule.allowed).union(*(_ALSO.get(x, ()) for x in rule.allowed))
+        self._required = " or ".join(rule.allowed)
+
+    def check_texts(self, texts: Sequence[Text]) -> Iterator[Violation]:
+        """Yield the texts that are in another language; short ones are not judged."""
+        for field, text in texts:
+            if len(text) < self._least:
+                continue
+            language = self._identify(text)
+            if language is not None and language not in self._allowed:
+                measured = f"the language {language}"
+                yield self._place.violation(field, text, measured, self._required)
+
+
+def language_identifier() -> Identify:
+    """Load py3langid's model, some 10 MB of memory, and return a function that tells languages.
+
+    Raises:
+        ImportError: the package is not installed.
+    """
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415  late: a few kits
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+
+    def identify(text: str) -> str | None:
+        language, _ = identifier.classify(text[:_READ_CHARACTERS])
+        return str(language)
+
+    return identify

@@ -1,0 +1,97 @@
+"""Reads JSONL, a JSON object per line, as fast as the disk, with a limit for each line.
+
+A line that is not JSON in UTF-8 is a finding with its number, and the next line is read. Empty
+lines are skipped. ``orjson`` parses; a message for a bad line comes from the stricter, slower
+parser of this package.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mealkit.contract.fit_report import FileFault
+from mealkit.pipeline.data.rows import MAX_ROW_BYTES, Rows
+from mealkit.untrusted import UntrustedError, parse_json
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def json_rows(name: str, chunks: Iterable[bytes]) -> Rows:
+    """Yield the rows of a file."""
+    from orjson import JSONDecodeError, loads
+
+    for number, line in lines_of(chunks):
+        if not line:
+            yield FileFault(name, number, f"the line has more than {MAX_ROW_BYTES} bytes")
+            continue
+        try:
+            values = loads(line)
+        except JSONDecodeError:
+            if line.isspace():
+                continue
+            yield _unreadable(name, number, line)
+            if line.startswith(_UTF_16):
+                return
+            continue
+        if type(values) is dict:
+            yield number, values
+        else:
+            yield _no_object(name, number, values)
+
+
+def lines_of(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield each line that is not empty, with its number; b"" for a line that is too long."""
+    number = 0
+    for lines in _split(chunks):
+        for line in lines:
+            number += 1
+            if line is None:
+                yield number, b""
+            elif line:
+                yield number, line if number > 1 else line.removeprefix(_BYTE_ORDER_MARK)
+
+
+def _split(chunks: Iterable[bytes]) -> Iterator[list[bytes | None]]:
+    """Yield the lines that end in each chunk, and the last; None for one that is too long."""
+    rest: bytes | None = b""
+    for chunk in chunks:
+        head, *lines = chunk.split(b"\n")
+        rest = _joined(rest, head)
+        if lines:
+            last = lines.pop()
+            yield [rest, *lines]
+            rest = last
+    yield [rest]
+
+
+def _joined(start: bytes | None, end: bytes) -> bytes | None:
+    if start is None or len(start) + len(end) > MAX_ROW_BYTES:
+        return None
+    return start + end if start else end
+
+
+def _unreadable(name: str, number: int, line: bytes) -> FileFault:
+    if line.startswith(_UTF_16):
+        hint = f"convert it: iconv -f UTF-16 -t UTF-8 {name}"
+        return FileFault(name, None, "the file is UTF-16; JSON is UTF-8", hint)
+    if b"\0" in line:
+        return FileFault(name, number, f"the line has a NUL byte at byte {line.index(0) + 1}")
+    try:
+        parse_json(line, half_pairs=False)
+    except UntrustedError as error:
+        what = str(error).replace("line 1, ", "")
+        hint = ""
+        end = f"column {len(line.decode('utf-8', 'replace')) + 1}"
+        if what.endswith(end) or "Unterminated" in what:
+            return FileFault(name, number, "the line ends in the middle of a value")
+        if line.lstrip().startswith(b"[") and number == 1:
+            hint = f"if the file is one JSON array, write a line for each item: jq -c '.[]' {name}"
+        return FileFault(name, number, f"the line cannot be read: {what}", hint)
+    return FileFault(name, number, "the line cannot be read: its numbers or nesting are too large")
+
+
+def _no_object(name: str, number: int, value: Any) -> FileFault:
+    kinds = {str: "a text", list: "a list", int: "a number", float: "a number"}
+    what = kinds.get(type(value), str(value).lower())
+    hint = f"write a line for each item: jq -c '.[]' {name}" if type(value) is list else ""
+    return FileFault(name, number, f"the line is {what}, not an object", hint)

@@ -1,0 +1,67 @@
+"""Finds the data contract of a target: a kit, with or without its lock, a lock or an image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mealkit.errors import failure
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.targets import KitFolder, LockFile, recipe_named
+from mealkit.progress import Progress
+from mealkit.recipe.data_contract import DataContract
+from mealkit.recipe.lock import Lock
+
+
+@dataclass(frozen=True, slots=True)
+class StatedContract:
+    """A kit's contract, and the lock that pins its tokenizer and its profile."""
+
+    kit: str
+    """NAME:VERSION."""
+    contract: DataContract
+    lock: Lock | None
+    """None for a kit without a valid lock."""
+    folder: Path | None
+    """The kit's folder."""
+
+
+def contract_of(
+    target: str, home: Home, allowed: Sequence[Path], progress: Progress
+) -> StatedContract:
+    """Return the contract of a target; of a kit, the one in kit.yaml, which may have no lock.
+
+    Raises:
+        DataError: the kit has no data contract (``DATA_CONTRACT``).
+        MealkitError: the target cannot be read, or states no recipe.
+    """
+    from mealkit.pipeline.kit.opened_kit import lock_at, open_kit
+
+    match recipe_named(target):
+        case KitFolder() as named:
+            kit = open_kit(named, home, allowed, progress)
+            whole = kit.parts.kit
+            lock = kit.lock_as_written() if kit.lock and kit.is_resolved else None
+            return StatedContract(
+                f"{whole.name}:{whole.version}", _stated(whole.data, target), lock, kit.folder
+            )
+        case LockFile() as file:
+            lock = lock_at(file)
+        case image:
+            from mealkit.pipeline.image.image_lock import lock_of
+            from mealkit.pipeline.opening_images import open_image
+
+            with open_image(image, home, progress=progress) as opened:
+                lock = lock_of(opened)
+    name = f"{lock.about.name}:{lock.about.version}"
+    return StatedContract(name, _stated(lock.data, target), lock, None)
+
+
+def _stated(contract: DataContract | None, target: str) -> DataContract:
+    if contract is None:
+        raise failure(
+            "DATA_CONTRACT",
+            f"{target} has no data contract",
+            where=target,
+            hint="write what the inputs must be like into kit.yaml, as data.inputs",
+        )
+    return contract

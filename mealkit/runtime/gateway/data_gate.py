@@ -1,0 +1,162 @@
+"""Checks requests against the kit's data contract, before the engine gets them.
+
+Raises DataError for the violations that the contract refuses, and notes the others in a header and
+a counter. Nothing is repaired. The tokens of a text are counted by the engine, and only if its
+characters do not decide.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+from mealkit.contract.checker import Checker
+from mealkit.contract.field_values import texts_of, value_at
+from mealkit.contract.rule_forms import Place, ToolSet
+from mealkit.contract.text_length import LengthCheck, counts_tokens
+from mealkit.contract.violation import Violation
+from mealkit.errors import Problem, failure
+from mealkit.recipe.data_contract import Action, DataContract, LengthRule
+from mealkit.runtime.api.contract_inputs import ContractInputs
+from mealkit.runtime.api.endpoint import Asked, TextToCount
+from mealkit.runtime.api.prompt_length import count_of
+from mealkit.runtime.api.reading import body_of
+from mealkit.runtime.gateway.problem_answers import DataRefusedError
+
+_SHOWN_VIOLATIONS = 10
+MAX_COUNTED = 2048
+"""The most texts of a request whose tokens are counted, as many as embeddings take."""
+# A tokenizer that normalises may make that many tokens of one character that is not ASCII, and adds
+# few to a text.
+_TOKENS_OF_A_CHARACTER = 64
+_SPECIAL_TOKENS = 8
+# The characters of a field's name that a header has as they are; others are written as in a URL.
+_PLAIN = "._-[]"
+
+Count = Callable[[str, str], None]
+"""Counts a request that violates a rule: the input's name, and the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TokenRule:
+    """The bounds of tokens for one input."""
+
+    name: str
+    rule: LengthRule
+
+    def is_decided(self, text: str) -> bool:
+        """Return whether a text certainly has as many tokens as allowed, by its characters."""
+        each = 1 if text.isascii() else _TOKENS_OF_A_CHARACTER
+        most, fewest = self.rule.maximum_tokens, self.rule.minimum_tokens or 0
+        fits = most is None or len(text) * each + _SPECIAL_TOKENS <= most
+        return fits and fewest <= bool(text)
+
+    def violations(
+        self, asked: Sequence[TextToCount], counts: Mapping[str, int]
+    ) -> Iterator[Violation]:
+        """Yield the violations of the texts that were counted."""
+        place = Place(self.name, "length", self.rule.action, "DATA_LENGTH")
+        texts = [(item.where, item.text) for item in asked if item.name == self.name]
+        return LengthCheck(place, self.rule, counts.__getitem__).check_texts(texts)
+
+
+class DataGate:
+    """The data contract of a kit."""
+
+    def __init__(self, contract: DataContract, model: str, count: Count) -> None:
+        """Compile it.
+
+        Raises:
+            SchemaFaultError: a schema cannot be used.
+        """
+        self._checker = Checker.of(contract, ToolSet())
+        self._model = model
+        self._count = count
+        self._token_rules = tuple(_token_rules(contract))
+
+    def passed(self, asked: Asked) -> Asked:
+        """Return a request that may pass, with its warnings and the texts to count.
+
+        Raises:
+            DataError: a rule refuses it.
+            RequestError: ``REQUEST_TOO_LARGE``, it has too many texts to count their tokens.
+        """
+        if asked.inputs is None:
+            return asked
+        inputs = asked.inputs
+        found = [
+            replace(violation, field=inputs.place(violation.field))
+            for violation in self._checker.check(inputs.values)
+        ]
+        warnings = self._judged(found, asked) if found else ""
+        to_count = tuple(self._undecided(inputs)) if self._token_rules else ()
+        return replace(asked, inputs=None, to_count=to_count, data_warnings=warnings)
+
+    async def counted(self, asked: Asked, ask: Callable[[bytes], Awaitable[bytes]]) -> Asked:
+        """Return a request after its tokens were counted by ``ask``, with further warnings.
+
+        Raises:
+            DataError: a rule refuses it.
+            EngineError: ``ENGINE_ANSWER``, the engine does not count tokens.
+        """
+        counts: dict[str, int] = {}
+        for item in asked.to_count:
+            if item.text not in counts:
+                counts[item.text] = count_of(await ask(item.body))
+        found = [
+            violation
+            for rule in self._token_rules
+            for violation in rule.violations(asked.to_count, counts)
+        ]
+        more = self._judged(found, asked) if found else ""
+        return replace(asked, data_warnings=", ".join(filter(None, (asked.data_warnings, more))))
+
+    def _undecided(self, inputs: ContractInputs) -> list[TextToCount]:
+        found = [
+            TextToCount(rule.name, inputs.place(field), text, self._counting(text))
+            for rule in self._token_rules
+            for field, text in texts_of(rule.name, value_at(inputs.values, rule.name))
+            if not rule.is_decided(text)
+        ]
+        if len(found) > MAX_COUNTED:
+            message = f"the request has {len(found)} texts whose tokens are limited"
+            required = f"at most {MAX_COUNTED}"
+            raise failure("REQUEST_TOO_LARGE", f"{message}, {required}", required=required)
+        return found
+
+    def _counting(self, text: str) -> bytes:
+        return body_of({"model": self._model, "prompt": text})
+
+    def _judged(self, found: Sequence[Violation], asked: Asked) -> str:
+        """Count violations; raise for those that are refused, return the others as a header."""
+        for name, rule in dict.fromkeys((item.name, _kind(item.rule)) for item in found):
+            self._count(name, rule)
+        named = [(_renamed(item.problem(), asked), item) for item in found]
+        refused = [pair for pair in named if pair[1].action is Action.REFUSE]
+        if refused:
+            shown = [_detail(*pair) for pair in refused[:_SHOWN_VIOLATIONS]]
+            raise DataRefusedError([fault for fault, _ in refused], shown)
+        words = [f"{quote(str(fault.where), _PLAIN)}={item.rule}" for fault, item in named]
+        more = [f"and={len(words) - _SHOWN_VIOLATIONS}"] if len(words) > _SHOWN_VIOLATIONS else []
+        return ", ".join([*words[:_SHOWN_VIOLATIONS], *more])
+
+
+def _token_rules(contract: DataContract) -> Iterator[_TokenRule]:
+    for name, rules in contract.inputs.items():
+        length = rules.length
+        if length and length.action is not Action.OFF and counts_tokens(length):
+            only = {"minimum_characters": None, "maximum_characters": None}
+            yield _TokenRule(name, length.model_copy(update=only))
+
+
+def _kind(rule: str) -> str:
+    """Return a rule's name without its part, for few series of the metric."""
+    return rule.partition(".")[0]
+
+
+def _renamed(problem: Problem, asked: Asked) -> Problem:
+    return asked.renamed(problem) if asked.renamed else problem
+
+
+def _detail(problem: Problem, violation: Violation) -> dict[str, Any]:
+    return {**violation.as_json(), "field": problem.where}

@@ -1,0 +1,182 @@
+"""Tests another container of this kit: ``docker run IMAGE test http://kit:8000``.
+
+The claims and cases are those of the lock in this image, so a cluster needs nothing but the image.
+Claims need ``tests_in_image: true``; cases are in every image. Nothing is written to the disk.
+"""
+
+import argparse
+import re
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mealkit.errors import MealkitError, Problem, failure
+from mealkit.paths import DATASETS, DEFAULTS, TESTS
+from mealkit.untrusted import UntrustedError, read_file
+
+if TYPE_CHECKING:
+    from mealkit.acceptance.report import CaseResult, ClaimResult, Report
+    from mealkit.recipe.lock import Lock
+
+KEY_VARIABLE = "MEALKIT_API_KEY"
+_ADDRESS = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?")
+_KEY_BYTES = 4096
+_INTERRUPTED = 130
+_SAMPLES = 5
+
+
+def neighbour_exit(
+    arguments: Sequence[str], environment: Mapping[str, str], root: Path = Path("/")
+) -> int:
+    """Run the test that the arguments after ``test`` ask for; return the exit code.
+
+    Raises:
+        SystemExit: the arguments are wrong, or ask for help.
+    """
+    options = _parser().parse_args(arguments)
+    # The first process of a container ignores this signal unless it says what to do.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _tested(options, environment, root)
+    except MealkitError as error:
+        for fault in error.problems:
+            sys.stderr.write(_block(fault))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _tested(options: argparse.Namespace, environment: Mapping[str, str], root: Path) -> int:
+    # Only now: their own packages must not replace those of a gateway.
+    sys.path.insert(0, str(root / TESTS))
+    from mealkit.acceptance.target import Target, TestOptions  # noqa: PLC0415
+    from mealkit.acceptance.testing import run_tests, unjudged  # noqa: PLC0415
+
+    lock = _lock(environment)
+    files = [root / DATASETS / file.path for item in lock.datasets.values() for file in item.files]
+    datasets = {str(path.relative_to(root / DATASETS)): path for path in files if path.is_file()}
+    report = run_tests(
+        lock,
+        Target(options.url.rstrip("/"), _key(options.api_key_file, environment)),
+        datasets,
+        TestOptions(
+            claims=tuple(options.claim),
+            cases_only=options.cases_only,
+            limit=options.limit,
+            concurrency=options.concurrency,
+            timeout_seconds=options.timeout,
+        ),
+        _Lines(),
+    )
+    if options.json:
+        sys.stdout.write(report.as_json().decode())
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in _lines(report)))
+    failed = report.failed or (options.strict and unjudged(report))
+    return failure("TEST_FAILED", "").exit_code if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="docker run IMAGE test",
+        description="Test a running container of this kit with the claims and cases in this image.",
+        epilog=f"The API key is read from --api-key-file, else from {KEY_VARIABLE}. "
+        "Exit codes: 0, everything holds; 14, a claim or a case fails.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("url", type=_address, help="its address: http(s)://HOST[:PORT]")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--claim", action="append", default=[], help="test only this claim")
+    parser.add_argument("--cases-only", action="store_true", help="test only the cases")
+    parser.add_argument("--limit", type=_count, help="ask at most this many rows for each claim")
+    parser.add_argument("--concurrency", type=_count, help="the number of requests at a time")
+    parser.add_argument(
+        "--timeout", type=_count, default=300, help="seconds to wait for one answer (300)"
+    )
+    parser.add_argument("--strict", action="store_true", help="also fail for what is not judged")
+    parser.add_argument("--api-key-file", type=Path, help="the file with the API key")
+    return parser
+
+
+def _address(text: str) -> str:
+    if not _ADDRESS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address: http(s)://HOST[:PORT]")
+    return text
+
+
+def _count(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return number
+
+
+def _lock(environment: Mapping[str, str]) -> "Lock":
+    from mealkit.recipe.lock import LOCK_NAME, MAX_LOCK_BYTES, read_lock  # noqa: PLC0415
+
+    path = Path(environment.get("MEALKIT_ETC", DEFAULTS["MEALKIT_ETC"])) / LOCK_NAME
+    try:
+        return read_lock(read_file(path, MAX_LOCK_BYTES), str(path))
+    except (OSError, UntrustedError) as error:
+        message = f"the lock cannot be read: {error}"
+        raise failure("CONFIG_INVALID", message, where="MEALKIT_ETC") from error
+
+
+def _key(file: Path | None, environment: Mapping[str, str]) -> str | None:
+    if file is None:
+        return environment.get(KEY_VARIABLE) or None
+    try:
+        key = read_file(file, _KEY_BYTES).decode("ascii").strip()
+    except (OSError, ValueError) as error:
+        message = f"the API key cannot be read: {error}"
+        raise failure("CONFIG_INVALID", message, where="--api-key-file") from error
+    return key or None
+
+
+class _Lines:
+    """Writes to stderr what is asked."""
+
+    def asking(self, name: str, total: int) -> None:
+        sys.stderr.write(f"{name}: {total} requests\n")
+
+    def answered(self, count: int) -> None:
+        """Write nothing: a log has no use for each answer."""
+
+    def judged(self, result: "ClaimResult | CaseResult") -> None:
+        """Write nothing: the results come together at the end."""
+
+
+def _lines(report: "Report") -> Iterator[str]:
+    from mealkit.acceptance.judging import shown_bounds, shown_value  # noqa: PLC0415
+
+    for case in report.cases:
+        yield f"{case.verdict:10}  {case.name}: {case.reason}"
+        for fault in case.faults[:_SAMPLES]:
+            at = f"at {fault.at}: " if fault.at else ""
+            yield f"    {at}expected {_short(fault.expected)}, answered {_short(fault.answered)}"
+    for result in report.claims:
+        claim = result.claim
+        measured = "-" if result.measured is None else shown_value(claim.metric, result.measured)
+        yield (
+            f"{result.verdict:10}  {claim.name}: {claim.metric} {measured}, "
+            f"expected {shown_bounds(claim)}: {result.reason}"
+        )
+        for sample in result.samples[:_SAMPLES] if result in report.failed else ():
+            words = f"expected {_short(sample.expected)}, answered {_short(sample.answered)}"
+            yield f"    row {sample.row}: {_short(sample.asked)}: {words}"
+    total = len(report.cases) + len(report.claims)
+    yield f"{len(report.failed)} of {total} fail; {report.seconds:.1f} s"
+
+
+def _short(text: str) -> str:
+    # On one line, and without characters that control a terminal.
+    plain = "".join(sign if sign.isprintable() else "?" for sign in text[:100])
+    return plain + ("..." if len(text) > len(plain) else "")
+
+
+def _block(fault: Problem) -> str:
+    details = {"where": fault.where, "owner": fault.owner.value, "hint": fault.hint}
+    lines = [f"  {name} {value}" for name, value in details.items() if value]
+    return "\n".join([f"error[{fault.code}] {fault.message}", *lines]) + "\n"
