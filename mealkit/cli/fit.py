@@ -12,11 +12,13 @@ from mealkit.errors import DataError, problem
 
 if TYPE_CHECKING:
     from mealkit.contract.fit_report import FitReport, RuleResult
+    from mealkit.contract.population_drift import FieldDrift
 
 EXAMPLES = (
     "mealkit fit data.jsonl my-kit",
     "mealkit fit 2026/*.parquet --kit my-kit:1.0.0",
     "mealkit fit texts/ --kit my-kit --input query --json",
+    "mealkit fit training.jsonl my-kit --profile my-kit/data_profile.json",
 )
 
 
@@ -47,13 +49,21 @@ def fit(  # noqa: PLR0913  one parameter for each option
             show_default="the contract's only input",
         ),
     ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write statistics of the data to this file, for data.profile in kit.yaml.",
+        ),
+    ] = None,
     plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
     """Show which rows of data files a kit would refuse, and why.
 
-    Each row is checked like one request, by the rules of the kit's data contract. Nothing is sent,
+    Each row is checked like one request, by the rules of the kit's data contract. If the kit has a
+    profile of the data that it was made for, the differences are shown, too. Nothing is sent,
     started or changed. Exits with 15 if a row would be refused or cannot be read.
     """
     from mealkit.pipeline.data.fitting_data import FitRequest, files_and_kit, fit_data
@@ -61,7 +71,7 @@ def fit(  # noqa: PLR0913  one parameter for each option
     session = session_of(context)
     use_plain_http(plain_http)
     names, target = files_and_kit(files, kit)
-    request = FitRequest(tuple(map(Path, names)), target, text_input, tuple(allow_folder))
+    request = FitRequest(tuple(map(Path, names)), target, text_input, profile, tuple(allow_folder))
     report = fit_data(request, session.home, session.progress(as_json=as_json))
     if as_json:
         print_json(report.as_json())
@@ -93,12 +103,43 @@ def _lines(report: "FitReport") -> Iterator[str]:
     if report.rules:
         yield from _rules(report.rules)
         yield ""
+    if report.drift:
+        yield from _drift(report.drift)
+        yield ""
+    if report.repeated:
+        yield f"{report.repeated} rows are repetitions of earlier ones"
     for name in report.unchecked:
         yield f"not checked: {name}"
     yield (
         f"{report.kit}: {report.rows} rows in {len(report.files)} files, {report.refused} would be "
         f"refused, {report.warned} answered with a warning, {report.unreadable} cannot be read"
     )
+
+
+def _drift(drift: "tuple[FieldDrift, ...]") -> Iterator[str]:
+    rows = [
+        (item.name, item.measure, _number(item.psi), _number(item.ks), _shares(item), _word(item))
+        for item in drift
+    ]
+    yield from table(("input", "measure", "psi", "ks", "share", "drift"), rows, frozenset({2, 3}))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _shares(item: "FieldDrift") -> str:
+    if item.share is None or item.profile_share is None:
+        return ""
+    return f"{item.profile_share:.1%}, now {item.share:.1%}"
+
+
+def _word(item: "FieldDrift") -> str:
+    from mealkit.contract.population_drift import MUCH_DRIFT, SOME_DRIFT
+
+    if item.psi is None:
+        return ""
+    return "much" if item.psi > MUCH_DRIFT else "some" if item.psi > SOME_DRIFT else "little"
 
 
 def _rules(rules: "tuple[RuleResult, ...]") -> Iterator[str]:

@@ -3,10 +3,12 @@
 Examples quote values, so a report is as confidential as the data. A profile is not.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from mealkit.contract.population_drift import FieldDrift
 from mealkit.recipe.data_contract import Action
+from mealkit.recipe.data_profile import DataProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,14 @@ class FitReport:
     """The rules that are broken, the most frequent first."""
     unchecked: tuple[str, ...]
     """The rules that were not checked, because a tool for them is missing."""
+    repeated: int
+    """The rows whose texts are exactly those of an earlier row."""
+    profile: DataProfile
+    """The statistics of these files: lengths, tokens, numbers, languages, missing values."""
+    reference: DataProfile | None
+    """The profile of the data that the kit was made for."""
+    drift: tuple[FieldDrift, ...]
+    """The differences between the two."""
     seconds: float
 
     @property
@@ -89,4 +99,9 @@ class FitReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON."""
-        return {"version": 1, "fits": self.fits, **asdict(self)}
+        profiles = {
+            "profile": self.profile.model_dump(mode="json"),
+            "reference": self.reference.model_dump(mode="json") if self.reference else None,
+        }
+        form = asdict(replace(self, reference=None))
+        return {"version": 1, "fits": self.fits, **form, **profiles}

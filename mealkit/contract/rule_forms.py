@@ -17,7 +17,7 @@ class Tools(Protocol):
 
     @property
     def count_tokens(self) -> Callable[[str], int] | None:
-        """Counts a text's tokens, as the kit's tokenizer does without special tokens."""
+        """Counts a text's tokens as /v1/tokenize does, with the special tokens of the model."""
         ...
 
     @property

@@ -19,6 +19,7 @@ from mealkit.kit.document import Document, read_document
 from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.files import KIT_NAME, KitFiles, decoded
 from mealkit.kit.problems import problems_of
+from mealkit.recipe.data_profile import DataProfile
 from mealkit.recipe.kit import Kit
 from mealkit.untrusted import UntrustedError, shown
 
@@ -48,6 +49,8 @@ class LoadedKit:
     """The text of every publisher's key and signature in the folder, by its path."""
     case_files: Mapping[str, tuple[Digest, int]]
     """Digest and size of every file that a case names, by its path in the folder."""
+    profile: DataProfile | None
+    """The statistics of the data that the kit was made for."""
     bounds: Bounds
     """The folders that the kit's files may be in."""
     warnings: tuple[Problem, ...]
@@ -84,13 +87,14 @@ def load_kit(
     files = KitFiles(file.parent, document, bounds)
     prompts, code, wheels, signers = files.prompts(), files.code(), files.wheels(), files.signers()
     case_files = files.case_files()
+    profile = files.profile()
     files.check_places()
     files.check_own_text(text)
     lines = _requirement_problems(document)
     problems = _in_order([*found, *refused, *lines, *check(document), *files.problems])
     if problems or kit is None:
         raise KitError(*problems)
-    warnings = tuple(_warnings(kit, document))
+    warnings = tuple(_warnings(kit, document, profile))
     return LoadedKit(
         kit=kit,
         folder=file.parent,
@@ -100,6 +104,7 @@ def load_kit(
         wheels=wheels,
         signers=signers,
         case_files=case_files,
+        profile=profile,
         bounds=bounds,
         warnings=warnings,
     )
@@ -138,7 +143,12 @@ def _in_order(problems: list[Problem]) -> list[Problem]:
     return sorted(kept.values(), key=line)
 
 
-def _warnings(kit: Kit, document: Document) -> Iterator[Problem]:
+def _warnings(kit: Kit, document: Document, profile: DataProfile | None) -> Iterator[Problem]:
+    if kit.data is not None and kit.data.profile is not None and profile is None:
+        name = kit.data.profile
+        hint = f"write it from the kit's own data: mealkit fit FILE... --profile {name}"
+        where = document.where(("data", "profile"))
+        yield problem("DATA_PROFILE", f"{name} does not exist yet", where=where, hint=hint)
     if kit.model.allow_pickle:
         message = "model.allow_pickle is true: loading these weights runs code from their author"
         yield problem(

@@ -9,6 +9,7 @@ from mealkit.digest import Digest
 from mealkit.engines.engine import Recipe
 from mealkit.lock.resolved_datasets import CurrentDatasets
 from mealkit.lock.resolved_weights import CurrentWeights
+from mealkit.recipe.data_profile import DataProfile
 from mealkit.recipe.kit import Architecture, Kit, Task
 from mealkit.recipe.lock import LockedBase
 
@@ -46,6 +47,8 @@ class KitParts:
     """The publishers' keys and signatures in the kit's folder, by their paths."""
     case_files: Mapping[str, tuple[Digest, int]] = field(default_factory=dict)
     """Digest and size of the files of cases, by their paths in the kit's folder."""
+    profile: DataProfile | None = None
+    """The statistics of the data that the kit was made for."""
     gateway_bounds: tuple[str, ...] = ()
     """Versions that the gateway is tested with. They are not part of the request: a lock that was
     written with other bounds remains valid."""

@@ -331,6 +331,7 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
         tests_in_image=kit.tests_in_image,
         test_packages=resolved.test_packages,
         data=kit.data,
+        data_profile=parts.profile,
     )
 
 

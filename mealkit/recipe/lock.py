@@ -25,6 +25,7 @@ from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel, 
 from mealkit.recipe.cases import Cases
 from mealkit.recipe.claims import Claims, LockedDataset, LockedDatasets, travelling
 from mealkit.recipe.data_contract import DataContract
+from mealkit.recipe.data_profile import DataProfile
 from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock_records import About, LockedCode, LockedPrompt, Requests
 from mealkit.recipe.locked_file import LockedFile
@@ -286,6 +287,8 @@ class Lock(StrictModel):
     """The Python packages that measure the claims in the image, sorted by name."""
     data: Annotated[DataContract | None, CHANGES_ANSWERS] = None
     """What the inputs must be like."""
+    data_profile: Annotated[DataProfile | None, KEEPS_ANSWERS] = None
+    """The statistics of the data that the kit was made for."""
     variants: Annotated[dict[MachineName, Variant], CHANGES_ANSWERS] = Field(default_factory=dict)
     """What differs for each further architecture; empty for a kit with one architecture."""
 
@@ -326,7 +329,7 @@ class Lock(StrictModel):
 
 
 _OF_TESTS = {"datasets", "claims", "cases", "case_files", "tests_in_image", "test_packages"}
-_RARE = frozenset({"variants", "data", *_OF_TESTS})
+_RARE = frozenset({"variants", "data", "data_profile", *_OF_TESTS})
 
 
 def _plain(form: dict[str, Any]) -> dict[str, Any]:

@@ -1,26 +1,31 @@
-"""Compares data files with a kit's data contract: each row is one request."""
+"""Compares data files with a kit's data contract and its profile: each row is one request."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 from mealkit.contract.checker import Checker
 from mealkit.contract.field_values import value_at
 from mealkit.contract.fit_report import FileFacts, FileFault, FitReport
-from mealkit.contract.rule_forms import ToolSet
+from mealkit.contract.population_drift import drift_between
+from mealkit.contract.profiler import LEAST_ROWS, Profiler
 from mealkit.errors import failure
+from mealkit.files.whole import write_whole
 from mealkit.pipeline.data.data_files import DataFile, data_files
 from mealkit.pipeline.data.fit_counts import FitCounts
+from mealkit.pipeline.data.fit_tools import FitTools, fit_tools
 from mealkit.pipeline.data.reading_rows import rows_of
 from mealkit.pipeline.data.rows import Columns
-from mealkit.pipeline.data.stated_contract import contract_of
+from mealkit.pipeline.data.stated_contract import StatedContract, contract_of
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import Here, look
 from mealkit.progress import Progress
 from mealkit.recipe.data_contract import DataContract, InputContract
+
+_MOST_REMEMBERED = 1_000_000
+"""Rows whose hash is kept, to find repeated ones: some 100 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class FitRequest:
     files: tuple[Path, ...]
     kit: str
     text_input: str | None = None
+    profile: Path | None = None
+    """Where to write the profile of the files."""
     allowed: tuple[Path, ...] = ()
 
 
@@ -37,60 +44,104 @@ def fit_data(request: FitRequest, home: Home, progress: Progress) -> FitReport:
     """Check every row of the files.
 
     Raises:
-        DataError: the kit has no contract, a file cannot be read, or the extra is missing.
+        DataError: the kit has no contract, a file cannot be read, a package is missing, or there
+            are too few rows for a profile.
         MealkitError: the kit cannot be read.
     """
     started = time.monotonic()
-    require_extra()
     stated = contract_of(request.kit, home, request.allowed, progress)
     files = data_files(request.files)
     columns = columns_of(stated.contract, request.text_input)
-    checker = Checker.of(stated.contract, ToolSet())
-    counts = FitCounts()
+    run = _Run(stated, columns, fit_tools(stated, home, progress))
     for file in files:
-        _check_file(file, columns, checker, counts, progress)
-    return FitReport(
-        kit=stated.kit,
-        files=tuple(counts.files),
-        rows=counts.rows,
-        refused=counts.refused,
-        warned=counts.warned,
-        unreadable=counts.unreadable,
-        findings=tuple(counts.findings),
-        rules=counts.rules(),
-        unchecked=checker.unchecked,
-        seconds=time.monotonic() - started,
-    )
+        run.check(file, progress)
+    if request.profile is not None:
+        _write_profile(run.profiler, request.profile)
+    return run.report(time.monotonic() - started)
 
 
-def _check_file(
-    file: DataFile, columns: Columns, checker: Checker, counts: FitCounts, progress: Progress
-) -> None:
-    """Check the rows of one file."""
-    task = progress.task(file.name, file.size_bytes)
-    name, check, of = file.name, checker.check, columns.of
-    rows, unreadable, unseen = 0, counts.unreadable, set(of)
-    for item in rows_of(file, columns, task.advance):
-        if isinstance(item, FileFault):
-            counts.add_finding(item)
-            continue
-        line, row = item
-        values = {key: value_at(row, column) for key, column in of.items()}
-        seen = [key for key, value in values.items() if value is not None]
-        if not seen:
-            wanted = ", ".join(of.values())
-            counts.add_finding(FileFault(name, line, f"the row has no value in {wanted}"))
-            continue
-        rows += 1
-        unseen.difference_update(seen)
-        if violations := check(values):
-            counts.add(name, line, violations)
-    counts.rows += rows
-    for key in sorted(unseen) if rows else ():
-        counts.note(FileFault(name, None, f"no row has a value in {of[key]}, for the input {key}"))
-    unreadable = counts.unreadable - unreadable
-    counts.files.append(FileFacts(name, file.format.value, file.size_bytes, rows, unreadable))
-    task.done(f"{rows} rows")
+def _write_profile(profiler: Profiler, path: Path) -> None:
+    if profiler.rows < LEAST_ROWS:
+        message = f"a profile of {profiler.rows} rows would say much about each of them"
+        hint = f"name data with {LEAST_ROWS} rows or more"
+        raise failure(
+            "DATA_PROFILE", message, where=str(path), required=f"{LEAST_ROWS} rows", hint=hint
+        )
+    text = profiler.profile(is_public=True).model_dump_json(indent=2, exclude_none=True)
+    write_whole(path, f"{text}\n".encode())
+
+
+class _Run:
+    """The rows so far, and what was found in them."""
+
+    def __init__(self, stated: StatedContract, columns: Columns, tools: FitTools) -> None:
+        self._stated, self._columns = stated, columns
+        self._checker = Checker.of(stated.contract, tools)
+        self.profiler = Profiler(
+            stated.contract, tools.identify_language, tools.tokenizer, stated.reference
+        )
+        self._counts = FitCounts()
+        self._seen: set[int] = set()
+        self._repeated = 0
+
+    def check(self, file: DataFile, progress: Progress) -> None:
+        """Check the rows of one file."""
+        task = progress.task(file.name, file.size_bytes)
+        of, counts = self._columns.of, self._counts
+        rows, unreadable, unseen = 0, counts.unreadable, set(of)
+        for item in rows_of(file, self._columns, task.advance):
+            if isinstance(item, FileFault):
+                counts.add_finding(item)
+                continue
+            line, row = item
+            values = {key: value_at(row, column) for key, column in of.items()}
+            seen = [key for key, value in values.items() if value is not None]
+            if not seen:
+                what = f"the row has no value in {', '.join(of.values())}"
+                counts.add_finding(FileFault(file.name, line, what))
+                continue
+            rows += 1
+            unseen.difference_update(seen)
+            self._check_row(file.name, line, values)
+        counts.rows += rows
+        for key in sorted(unseen) if rows else ():
+            what = f"no row has a value in {of[key]}, for the input {key}"
+            counts.note(FileFault(file.name, None, what))
+        unreadable = counts.unreadable - unreadable
+        kind = file.format.value
+        counts.files.append(FileFacts(file.name, kind, file.size_bytes, rows, unreadable))
+        task.done(f"{rows} rows")
+
+    def _check_row(self, name: str, line: int, values: dict[str, Any]) -> None:
+        if violations := self._checker.check(values):
+            self._counts.add(name, line, violations)
+        self.profiler.add(values)
+        key = hash(tuple([item if type(item) is str else repr(item) for item in values.values()]))
+        if key in self._seen:
+            self._repeated += 1
+        elif len(self._seen) < _MOST_REMEMBERED:
+            self._seen.add(key)
+
+    def report(self, seconds: float) -> FitReport:
+        """Return what was found."""
+        counts, reference = self._counts, self._stated.reference
+        profile = self.profiler.profile(is_public=False)
+        return FitReport(
+            kit=self._stated.kit,
+            files=tuple(counts.files),
+            rows=counts.rows,
+            refused=counts.refused,
+            warned=counts.warned,
+            unreadable=counts.unreadable,
+            findings=tuple(counts.findings),
+            rules=counts.rules(),
+            unchecked=self._checker.unchecked,
+            repeated=self._repeated,
+            profile=profile,
+            reference=reference,
+            drift=drift_between(reference, profile) if reference else (),
+            seconds=seconds,
+        )
 
 
 def columns_of(contract: DataContract, text_input: str | None) -> Columns:
@@ -114,16 +165,6 @@ def _is_typed(rules: InputContract) -> bool:
         kinds = rules.schema_.schema_.get("type", "string")
         return "string" not in (kinds if isinstance(kinds, list) else [kinds])
     return rules.range is not None or rules.provenance is not None or rules.duplicates is not None
-
-
-def require_extra() -> None:
-    """Raise if the packages that read data are not installed.
-
-    Raises:
-        DataError: ``DATA_EXTRA``.
-    """
-    if any(find_spec(name) is None for name in ("orjson", "pyarrow")):
-        raise failure("DATA_EXTRA", "the packages that read data files are not installed")
 
 
 def files_and_kit(arguments: Sequence[str], kit: str | None) -> tuple[list[str], str]:

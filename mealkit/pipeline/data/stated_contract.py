@@ -3,26 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mealkit.errors import failure
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import KitFolder, LockFile, recipe_named
 from mealkit.progress import Progress
 from mealkit.recipe.data_contract import DataContract
+from mealkit.recipe.data_profile import DataProfile
 from mealkit.recipe.lock import Lock
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.kit.opened_kit import OpenedKit
 
 
 @dataclass(frozen=True, slots=True)
 class StatedContract:
-    """A kit's contract, and the lock that pins its tokenizer and its profile."""
+    """A kit's contract, its profile, and the lock that pins its tokenizer."""
 
     kit: str
     """NAME:VERSION."""
     contract: DataContract
     lock: Lock | None
     """None for a kit without a valid lock."""
-    folder: Path | None
-    """The kit's folder."""
+    reference: DataProfile | None
+    """The profile of the data that the kit was made for."""
+    opened: "OpenedKit | None"
+    """The kit, if the target is one and not an image."""
 
 
 def contract_of(
@@ -41,9 +48,9 @@ def contract_of(
             kit = open_kit(named, home, allowed, progress)
             whole = kit.parts.kit
             lock = kit.lock_as_written() if kit.lock and kit.is_resolved else None
-            return StatedContract(
-                f"{whole.name}:{whole.version}", _stated(whole.data, target), lock, kit.folder
-            )
+            name = f"{whole.name}:{whole.version}"
+            contract = _stated(whole.data, target)
+            return StatedContract(name, contract, lock, kit.parts.profile, kit)
         case LockFile() as file:
             lock = lock_at(file)
         case image:
@@ -53,7 +60,7 @@ def contract_of(
             with open_image(image, home, progress=progress) as opened:
                 lock = lock_of(opened)
     name = f"{lock.about.name}:{lock.about.version}"
-    return StatedContract(name, _stated(lock.data, target), lock, None)
+    return StatedContract(name, _stated(lock.data, target), lock, lock.data_profile, None)
 
 
 def _stated(contract: DataContract | None, target: str) -> DataContract:

@@ -51,7 +51,7 @@ def fetch_inputs(
     if debs:
         inputs |= fetch_locked_debs(debs, home, progress)
     if files:
-        inputs |= _fetch_weights(kit, files, home, progress)
+        inputs |= fetch_weight_files(kit, files, home, progress)
     inputs |= _case_files(kit, [file for file in lock.case_files if file.sha256 in wanted], home)
     if data:
         inputs |= fetch_datasets(kit, data, home, progress)
@@ -117,9 +117,15 @@ def fetch_locked_debs(
     return found
 
 
-def _fetch_weights(
+def fetch_weight_files(
     kit: OpenedKit, files: Sequence[LockedFile], home: Home, progress: Progress
 ) -> dict[Digest, Path]:
+    """Return the verified files of a kit's weights, from the places that the kit names.
+
+    Raises:
+        SourceError: every place of a file failed.
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
+    """
     from mealkit.sources.retrieval import fetch_weights
 
     task = progress.task("weights", sum(file.size_bytes for file in files))

@@ -144,6 +144,7 @@ def open_kit(
         gateway_bounds=GATEWAY_BOUNDS,
         signers=loaded.signers,
         case_files=loaded.case_files,
+        profile=loaded.profile,
     )
     lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
     warnings = (*loaded.warnings, *engine.warnings)
