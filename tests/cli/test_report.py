@@ -82,6 +82,18 @@ def test_the_result_of_changed_values_becomes_a_page(mealkit, tmp_path):
     assert "USAGE" in done.stderr
 
 
+def test_what_fit_finds_out_becomes_a_page_or_json(mealkit, kit, tmp_path):
+    """The file is written also if rows would be refused."""
+    with (kit / "kit.yaml").open("a") as file:
+        file.write("data:\n  inputs:\n    input:\n      length: {maximum_characters: 5}\n")
+    (tmp_path / "data.jsonl").write_text('{"input": "short"}\n{"input": "too long"}\n')
+    for name in ("fit.html", "fit.json"):
+        done = mealkit("fit", "data.jsonl", "soup", "--report", name)
+        assert done.returncode == 15, done.stderr
+    assert "1 of 2 rows would be refused." in (tmp_path / "fit.html").read_text("utf-8")
+    assert json.loads((tmp_path / "fit.json").read_bytes())["refused"] == 1
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [

@@ -1,5 +1,6 @@
 """Writes the result of a test to the files that the user names, each in its format."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from mealkit.acceptance.report import MAX_REPORT_BYTES, Report
 from mealkit.acceptance.salt_report import SaltReport
 from mealkit.assembly.templates import template_root
+from mealkit.contract.fit_report import FitReport
 from mealkit.errors import failure
 from mealkit.files.whole import write_whole
 from mealkit.untrusted import UntrustedError, read_file
@@ -94,6 +96,22 @@ def write_salt(report: SaltReport, paths: ReportPaths) -> tuple[Path, ...]:
     if paths.data is not None:
         made[paths.data] = report.as_json()
     return _write(made)
+
+
+def write_fit(report: FitReport, path: Path) -> None:
+    """Write what ``mealkit fit`` found out: a page if the name ends in .html, else JSON.
+
+    Raises:
+        AcceptanceError: ``TEST_PACKAGE_MISSING``, a page needs matplotlib for its plots.
+        StoreError: the file cannot be written.
+    """
+    from mealkit.reports.fit_page import fit_page
+
+    if is_page(path):
+        data = fit_page(report, template_root() / "report")
+    else:
+        data = json.dumps(report.as_json(), indent=2, ensure_ascii=False).encode() + b"\n"
+    _write({path: data})
 
 
 def _write(made: Mapping[Path, bytes]) -> tuple[Path, ...]:
