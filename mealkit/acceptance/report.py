@@ -18,8 +18,8 @@ MAX_REPORT_BYTES = 64 * 1024 * 1024
 """The largest report that is read."""
 MAX_SAMPLES = 20
 """The most rows of a claim, or faults of a case, that a report contains."""
-# The end of the year 9999, the last one that Python's dates have.
-_LATEST_SECONDS = 253402300799
+Moment = Annotated[FiniteFloat, Field(ge=0, le=253402300799)]
+"""Seconds since 1970, until the year 9999: the last one that Python's dates have."""
 
 _Shown = Annotated[str, Field(max_length=4000)]
 
@@ -157,9 +157,9 @@ class Report(_Value):
     mealkit_version: Line
     kit: KitUnderTest
     machine: MachineFacts
-    started_seconds: Annotated[FiniteFloat, Field(ge=0, le=_LATEST_SECONDS)]
+    started_seconds: Moment
     """When the test began, in seconds since 1970."""
-    seconds: Annotated[FiniteFloat, Field(ge=0, le=_LATEST_SECONDS)]
+    seconds: Annotated[FiniteFloat, Field(ge=0)]
     """How long it took."""
     start_seconds: FiniteFloat | None = None
     """How long the kit needed until it was ready, if the test started it."""

@@ -12,7 +12,14 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
 
 from mealkit.acceptance.metric_table import METRICS
-from mealkit.acceptance.report import ClaimResult, KitUnderTest, MachineFacts, Report, Verdict
+from mealkit.acceptance.report import (
+    ClaimResult,
+    KitUnderTest,
+    MachineFacts,
+    Moment,
+    Report,
+    Verdict,
+)
 from mealkit.errors import Owner, failure
 from mealkit.recipe.claims import Metric, Tolerance
 from mealkit.strings import Line, MaybeLine
@@ -118,7 +125,7 @@ class SaltReport(_Value):
     mealkit_version: Line
     kit: KitUnderTest
     machine: MachineFacts
-    started_seconds: FiniteFloat
+    started_seconds: Moment
     """When it began, in seconds since 1970."""
     baseline: tuple[Baseline, ...] = ()
     outcomes: tuple[Outcome, ...] = ()

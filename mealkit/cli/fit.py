@@ -18,6 +18,7 @@ EXAMPLES = (
     "mealkit fit data.jsonl my-kit",
     "mealkit fit 2026/*.parquet --kit my-kit:1.0.0",
     "mealkit fit texts/ --kit my-kit --input query --json",
+    "mealkit fit data.jsonl my-kit --report fit.html",
     "mealkit fit training.jsonl my-kit --profile my-kit/data_profile.json",
 )
 
@@ -56,6 +57,14 @@ def fit(  # noqa: PLR0913  one parameter for each option
             help="Write statistics of the data to this file, for data.profile in kit.yaml.",
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what was found: a page with plots if FILE ends in .html, else JSON.",
+            show_default="none",
+        ),
+    ] = None,
     plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
@@ -67,19 +76,24 @@ def fit(  # noqa: PLR0913  one parameter for each option
     started or changed. Exits with 15 if a row would be refused or cannot be read.
     """
     from mealkit.pipeline.data.fitting_data import FitRequest, files_and_kit, fit_data
+    from mealkit.pipeline.proof.reporting import write_fit
 
     session = session_of(context)
     use_plain_http(plain_http)
     names, target = files_and_kit(files, kit)
     request = FitRequest(tuple(map(Path, names)), target, text_input, profile, tuple(allow_folder))
-    report = fit_data(request, session.home, session.progress(as_json=as_json))
+    progress = session.progress(as_json=as_json)
+    found = fit_data(request, session.home, progress)
     if as_json:
-        print_json(report.as_json())
+        print_json(found.as_json())
     else:
-        for line in _lines(report):
+        for line in _lines(found):
             print_line(line)
-    if not report.fits:
-        _end(report, as_json=as_json)
+    if report is not None:
+        write_fit(found, report)
+        progress.phase(f"written to {report}")
+    if not found.fits:
+        _end(found, as_json=as_json)
 
 
 def _end(report: "FitReport", *, as_json: bool) -> None:

@@ -46,7 +46,10 @@ EarlierFile = Annotated[
 
 def report(  # noqa: PLR0913  one parameter for each option
     result: Annotated[
-        Path, typer.Argument(metavar="RESULT", help="A result of mealkit test --json.")
+        Path,
+        typer.Argument(
+            metavar="RESULT", help="A result of mealkit test --json, with or without --salt."
+        ),
     ],
     *,
     html: HtmlFile = None,
@@ -61,13 +64,13 @@ def report(  # noqa: PLR0913  one parameter for each option
     It reads the JSON that mealkit test has written, and tests nothing.
     """
     from mealkit.errors import failure
-    from mealkit.pipeline.proof.reporting import ReportPaths, read_report, write_reports
+    from mealkit.pipeline.proof.reporting import ReportPaths, write_again
 
     paths = ReportPaths(html, None, junit, ctrf, reproduction, earlier)
     if not any((html, junit, ctrf, reproduction)):
         hint = "add --html FILE, --junit FILE, --ctrf FILE or --reproduction FILE"
         raise failure("USAGE", "no file to write is named", hint=hint)
-    written = [str(path) for path in write_reports(read_report(result), paths)]
+    written = [str(path) for path in write_again(result, paths)]
     if as_json:
         print_json({"written": written})
         return

@@ -22,8 +22,8 @@ from mealkit.cli.verdicts import TestLines, end_with, show_report
 from mealkit.errors import failure
 
 if TYPE_CHECKING:
-    from mealkit.acceptance.target import TestOptions
-    from mealkit.pipeline.run.running import RunRequest
+    from mealkit.pipeline.proof.reporting import ReportPaths
+    from mealkit.pipeline.proof.salting import SaltRequest
 
 EXAMPLES = (
     "mealkit test my-kit",
@@ -169,6 +169,7 @@ def test(  # noqa: PLR0913  one parameter for each option
     from mealkit.acceptance.target import TestOptions
     from mealkit.pipeline.proof.kit_testing import TestRequest, test_kit
     from mealkit.pipeline.proof.reporting import ReportPaths, check_paths, is_page, write_reports
+    from mealkit.pipeline.proof.salting import SaltRequest
     from mealkit.pipeline.run.running import RunRequest
     from mealkit.preflight.override import overrides_of
 
@@ -176,7 +177,7 @@ def test(  # noqa: PLR0913  one parameter for each option
     use_plain_http(plain_http)
     page, data = (report, None) if report and is_page(report) else (None, report)
     paths = ReportPaths(page, data, junit, ctrf, reproduction, earlier)
-    check_paths(paths)
+    check_paths(paths, only_result=salt)
     run = RunRequest(
         target=target,
         client=client,
@@ -192,7 +193,8 @@ def test(  # noqa: PLR0913  one parameter for each option
         timeout_seconds=min(timeout, 300.0),
     )
     if salt:
-        _salt(session, run, options, tuple(change), write_readme, as_json=as_json)
+        salt_request = SaltRequest(run, tuple(change), options)
+        _salt(session, salt_request, write_readme, paths, as_json=as_json)
         return
     request = TestRequest(run, options, kit, api_key_file, tuple(plain_http))
     progress = session.progress(as_json=as_json)
@@ -205,20 +207,21 @@ def test(  # noqa: PLR0913  one parameter for each option
 
 def _salt(
     session: Session,
-    run: "RunRequest",
-    options: "TestOptions",
-    changes: tuple[str, ...],
+    request: "SaltRequest",
     readme: Path | None,
+    paths: "ReportPaths",
     *,
     as_json: bool,
 ) -> None:
     """Test the kit with one changed value after the other. What a change breaks is no failure."""
+    from mealkit.pipeline.proof.reporting import write_salt
     from mealkit.pipeline.proof.salt_readme import write_readme
-    from mealkit.pipeline.proof.salting import SaltRequest, salt_kit
+    from mealkit.pipeline.proof.salting import salt_kit
 
     progress = session.progress(as_json=as_json)
-    request = SaltRequest(run, changes, options)
     report = salt_kit(request, session.home, progress, TestLines(progress))
     if readme is not None:
         write_readme(report, readme)
     show_salt(report, as_json=as_json, quiet=session.quiet)
+    for path in write_salt(report, paths):
+        progress.phase(f"written to {path}")

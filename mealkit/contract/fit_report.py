@@ -4,10 +4,10 @@ Examples quote values, so a report is as confidential as the data. A profile is 
 """
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from mealkit.contract.population_drift import FieldDrift
-from mealkit.recipe.data_contract import Action
+from mealkit.recipe.data_contract import Action, DataContract
 from mealkit.recipe.data_profile import DataProfile
 
 
@@ -64,6 +64,17 @@ class RuleResult:
 
 
 @dataclass(frozen=True, slots=True)
+class LengthLimit:
+    """How long the texts of an input may be, by the contract."""
+
+    name: str
+    """The input."""
+    measure: Literal["characters", "tokens"]
+    minimum: int | None
+    maximum: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class FitReport:
     """The data of some files, compared with a kit's contract."""
 
@@ -82,6 +93,8 @@ class FitReport:
     """The rules that are broken, the most frequent first."""
     unchecked: tuple[str, ...]
     """The rules that were not checked, because a tool for them is missing."""
+    limits: tuple[LengthLimit, ...]
+    """The contract's limits of lengths."""
     repeated: int
     """The rows whose texts are exactly those of an earlier row."""
     profile: DataProfile
@@ -105,3 +118,19 @@ class FitReport:
         }
         form = asdict(replace(self, reference=None))
         return {"version": 1, "fits": self.fits, **form, **profiles}
+
+
+def limits_of(contract: DataContract) -> tuple[LengthLimit, ...]:
+    """Return the limits of lengths that a contract has, in the order of its inputs."""
+    stated = (
+        (name, rules.length) for name, rules in contract.inputs.items() if rules.length is not None
+    )
+    limits = (
+        limit
+        for name, rule in stated
+        for limit in (
+            LengthLimit(name, "characters", rule.minimum_characters, rule.maximum_characters),
+            LengthLimit(name, "tokens", rule.minimum_tokens, rule.maximum_tokens),
+        )
+    )
+    return tuple(item for item in limits if (item.minimum, item.maximum) != (None, None))

@@ -1,5 +1,7 @@
 """Writes measured values, bounds and differences for people: units, digits, and how far off."""
 
+from datetime import UTC, datetime
+
 from mealkit.acceptance.judging import bounds, shown_value
 from mealkit.acceptance.report import ClaimResult, Report, Verdict
 from mealkit.names import reveal
@@ -28,6 +30,11 @@ def show_seconds(seconds: float) -> str:
         if size * scale >= 1 or unit == "µs":
             return f"{seconds * scale:.3g} {unit}"
     raise AssertionError
+
+
+def show_moment(seconds: float) -> str:
+    """Return a moment in seconds since 1970 for people: ``2026-11-30 08:22 UTC``."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def show_miss(result: ClaimResult) -> str | None:

@@ -9,6 +9,7 @@ Raises AcceptanceError if matplotlib is not installed.
 
 import io
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +24,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _INCHES = (4.6, 2.3)
 _BINS = 30
+_TICKS = 8
 # A colour that matplotlib draws with, and the variable of the page that it becomes.
 _COLOURS = {
     "#010101": "var(--ink)",
@@ -34,6 +36,8 @@ _COLOURS = {
     "#070707": "var(--c3)",
 }
 _INK, _SOFT, _LINE, BARS, BAD, GOOD, OTHER = _COLOURS
+_FILLED: Any = {"fill": True, "color": BARS}
+_OUTLINE: Any = {"fill": False, "color": OTHER, "linewidth": 1.6}
 _LOOK: Any = {
     "svg.fonttype": "none",
     "svg.image_inline": True,
@@ -80,6 +84,16 @@ class Plot:
     y: str
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The shares of groups, with its name in the legend."""
+
+    name: str
+    counts: Sequence[int]
+    is_outline: bool = False
+    """Whether only its outline is drawn, over another series."""
+
+
 def histogram(plot: Plot, values: Sequence[float], marks: Sequence[Mark] = ()) -> Markup:
     """Draw how often values occur."""
 
@@ -105,6 +119,47 @@ def bins(plot: Plot, counted: Sequence[tuple[float, int]], marks: Sequence[Mark]
         _draw_marks(axes, marks)
 
     return _svg(plot, draw)
+
+
+def groups(
+    plot: Plot, edges: Sequence[float], series: Sequence[Series], marks: Sequence[Mark] = ()
+) -> Markup:
+    """Draw the share of each group, the same width for each, with the edges between them.
+
+    The first and the last group have no edge outside. Groups outside of all values are left out.
+    """
+    filled = [place for item in series for place, count in enumerate(item.counts) if count]
+    marked = [_place(edges, mark.at) for mark in marks]
+    low = int(min([*filled, *marked], default=0))
+    high = int(max([*filled, *marked], default=0)) + 1
+
+    def draw(axes: Any) -> None:
+        for item in series:
+            total = sum(item.counts) or 1
+            shares = [count / total * 100 for count in item.counts[low:high]]
+            look = _OUTLINE if item.is_outline else _FILLED
+            axes.stairs(shares, range(low, high + 1), label=item.name, **look)
+        _draw_marks(
+            axes,
+            [
+                Mark(place, mark.name, mark.colour, mark.dashes)
+                for place, mark in zip(marked, marks, strict=True)
+            ],
+        )
+        shown = range(max(low, 1), min(high, len(edges)) + 1, (high - low) // _TICKS + 1)
+        axes.set_xticks(list(shown), [f"{edges[place - 1]:g}" for place in shown])
+        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.2), ncols=4, borderpad=0)
+
+    return _svg(plot, draw)
+
+
+def _place(edges: Sequence[float], value: float) -> float:
+    """Return where a value lies among groups of the same width."""
+    group = bisect_right(edges, value)
+    if group in {0, len(edges)}:
+        return group + 0.5
+    low, high = edges[group - 1], edges[group]
+    return group + (value - low) / (high - low)
 
 
 _LOGARITHMIC_FROM = 20.0

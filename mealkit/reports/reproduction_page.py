@@ -5,11 +5,10 @@ from pathlib import Path
 
 from mealkit.acceptance.judging import shown_bounds
 from mealkit.acceptance.report import ClaimResult, Report
-from mealkit.reports.measures import show_difference, show_value
+from mealkit.reports.measures import show_difference, show_moment, show_value
 from mealkit.reports.number_line import Line, line_of
 from mealkit.reports.report_pages import anchor, page
 from mealkit.reports.reproduction import WORST_FIRST, Comparison, Reproduction
-from mealkit.reports.result_page import began_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ def reproduction_page(found: Reproduction, report: Report, templates: Path) -> b
         found=found,
         has_earlier=any(item.earlier is not None for item in found.comparisons),
         rows=sorted(rows, key=lambda row: WORST_FIRST.index(row.comparison.answer)),
-        began=began_of(report),
+        began=show_moment(report.started_seconds),
         differences=sorted(found.differences, key=lambda item: item.is_same is not False),
     )
 

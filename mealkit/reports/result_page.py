@@ -5,7 +5,6 @@ It says first what fails, by how much, on which rows, and who has to act.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from mealkit.reports.measures import (
     counts,
     show_difference,
     show_miss,
+    show_moment,
     show_seconds,
     show_value,
 )
@@ -111,14 +111,9 @@ def result_page(report: Report, templates: Path, most_plots: int = MAX_PLOTS) ->
         not_judged=found[Verdict.NOT_JUDGED],
         total=sum(found.values()),
         owners=_owners(views, cases),
-        began=began_of(report),
+        began=show_moment(report.started_seconds),
         hidden_plots=sum(view.hidden_plots for view in views),
     )
-
-
-def began_of(report: Report) -> str:
-    """Return when a test began, for people."""
-    return datetime.fromtimestamp(report.started_seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _claims(results: Sequence[ClaimResult], most_plots: int) -> list[ClaimView]:

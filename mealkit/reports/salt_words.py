@@ -73,13 +73,14 @@ def _claim_words(before: Baseline, effect: Effect) -> list[str]:
         return [f"{effect.name} {effect.verdict}"] if changed else []
     if abs(effect.difference) < _NO_DIFFERENCE and effect.verdict is before.verdict:
         return []
-    text = f"{effect.name} {_signed(before.metric, effect.difference)}"
+    text = f"{effect.name} {signed_words(before.metric, effect.difference)}"
     if effect.verdict is not before.verdict:
         text = f"{text}, {effect.verdict}"
     return [f"{text}, {effect.refused} refused" if effect.refused else text]
 
 
-def _signed(metric: Metric | None, difference: float) -> str:
+def signed_words(metric: Metric | None, difference: float) -> str:
+    """Return a difference with its sign, in the unit of a metric."""
     sign = "-" if difference < 0 else "+"
     shown = shown_value(metric, abs(difference)) if metric else str(abs(difference))
     return f"{sign}{shown}"

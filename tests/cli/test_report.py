@@ -4,6 +4,9 @@ import json
 
 import pytest
 from fakes.reported import full_report, report
+from fakes.salted import claim_result, outcome, salt_report
+
+from mealkit.acceptance.report import Verdict
 
 
 @pytest.fixture
@@ -67,9 +70,34 @@ def test_what_cannot_be_read_or_written_is_a_problem(
     assert not (tmp_path / "a.html").exists()
 
 
+def test_the_result_of_changed_values_becomes_a_page(mealkit, tmp_path):
+    """It has no other form: a changed value that breaks the kit is no test that fails."""
+    before = (claim_result("similarity", Verdict.HOLDS, 0.82),)
+    made = salt_report(before, outcome(before, (claim_result("similarity", Verdict.FAILS, 0.6),)))
+    (tmp_path / "salt.json").write_bytes(made.as_json())
+    done = mealkit("report", "salt.json", "--html", "salt.html")
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 change is noticed" in (tmp_path / "salt.html").read_text("utf-8")
+    done = mealkit("report", "salt.json", "--junit", "junit.xml")
+    assert "USAGE" in done.stderr
+
+
+def test_what_fit_finds_out_becomes_a_page_or_json(mealkit, kit, tmp_path):
+    """The file is written also if rows would be refused."""
+    with (kit / "kit.yaml").open("a") as file:
+        file.write("data:\n  inputs:\n    input:\n      length: {maximum_characters: 5}\n")
+    (tmp_path / "data.jsonl").write_text('{"input": "short"}\n{"input": "too long"}\n')
+    for name in ("fit.html", "fit.json"):
+        done = mealkit("fit", "data.jsonl", "soup", "--report", name)
+        assert done.returncode == 15, done.stderr
+    assert "1 of 2 rows would be refused." in (tmp_path / "fit.html").read_text("utf-8")
+    assert json.loads((tmp_path / "fit.json").read_bytes())["refused"] == 1
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [
+        (["--salt", "--junit", "junit.xml"], "USAGE"),
         (["--earlier", "result.json"], "USAGE"),
         (["--reproduction", "r.html", "--earlier", "none.json"], "TEST_REPORT_INVALID"),
     ],

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from mealkit.contract.checker import Checker
 from mealkit.contract.field_values import value_at
-from mealkit.contract.fit_report import FileFacts, FileFault, FitReport
+from mealkit.contract.fit_report import FileFacts, FileFault, FitReport, limits_of
 from mealkit.contract.population_drift import drift_between
 from mealkit.contract.profiler import LEAST_ROWS, Profiler
 from mealkit.errors import failure
@@ -136,6 +136,7 @@ class _Run:
             findings=tuple(counts.findings),
             rules=counts.rules(),
             unchecked=self._checker.unchecked,
+            limits=limits_of(self._stated.contract),
             repeated=self._repeated,
             profile=profile,
             reference=reference,
