@@ -83,7 +83,7 @@ def before(demo: Demo) -> set[Path]:
 @pytest.fixture(scope="module")
 def report(
     demo: Demo,
-    before: set[Path],  # noqa: ARG001  it must be made first
+    before: set[Path],
     heard: Heard,
     tmp_path_factory: pytest.TempPathFactory,
     minilm_files: Path,

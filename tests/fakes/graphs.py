@@ -56,8 +56,8 @@ def int8_weights(graph: Path, least_values: int = 4096) -> bytes:
         scale = np.float32(np.abs(values).max() / 127)
         whole = np.clip(np.round(values / scale), -127, 127).astype(np.int8)
         names = [f"{tensor.name}.int8", f"{tensor.name}.scale"]
-        parts = (whole, np.asarray(scale, np.float32))
-        added += [onnx.numpy_helper.from_array(*part) for part in zip(parts, names, strict=True)]
+        added.append(onnx.numpy_helper.from_array(whole, names[0]))
+        added.append(onnx.numpy_helper.from_array(np.asarray(scale), names[1]))
         nodes.append(onnx.helper.make_node("DequantizeLinear", names, [tensor.name]))
     nodes += model.graph.node
     del model.graph.initializer[:], model.graph.node[:]
