@@ -18,6 +18,7 @@ from mealkit.pipeline.image.pruning import prune
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.opening_images import open_image
 from mealkit.pipeline.proof.datasets import dataset_paths
+from mealkit.pipeline.proof.files_of_cases import folder_of_cases
 from mealkit.plan.layers import LayerKind
 from mealkit.stores.local import LocalStore
 
@@ -126,7 +127,7 @@ class Reader:
 """
 
 
-def test_the_files_of_cases_travel_in_the_image(kit, home, build):
+def test_the_files_of_cases_travel_in_the_image(kit, home, build, tmp_path):
     """They are pinned by digest, an edit is drift, and two cases may name the same file."""
     (kit / "pages").mkdir()
     (kit / "pages" / "a.png").write_bytes(b"\x89PNG\r\n")
@@ -149,6 +150,32 @@ def test_the_files_of_cases_travel_in_the_image(kit, home, build):
     (file,) = lock_of(image).case_files
     assert (file.path, file.sha256) == ("pages/a.png", Digest.of(b"\x89PNG\r\n"))
 
+    folder = folder_of_cases(lock_of(image), image, home_at(tmp_path / "elsewhere"))
+    assert (folder / "pages" / "a.png").read_bytes() == b"\x89PNG\r\n"
+    opened = open_kit(kit, home)
+    assert folder_of_cases(opened.lock, opened, home) == kit
+    assert folder_of_cases(opened.lock, None, home) is None
+
     (kit / "pages" / "a.png").write_bytes(b"other")
     changes = [change.path for change in open_kit(kit, home).drift]
     assert changes == [f"case_files.pages/a.png.{name}" for name in ("sha256", "size_bytes")]
+
+
+def test_an_image_with_other_data_than_its_lock_is_refused(tested, home, build, tmp_path):
+    """The bytes are compared with the lock before they are used."""
+    report = build(tested)
+    image = LocalStore(home.store).image(str(report.digest))
+    lock = lock_of(image)
+    (dataset,) = lock.datasets.values()
+    other = [file.model_copy(update={"sha256": Digest.of(b"other")}) for file in dataset.files]
+    changed = {"sts": dataset.model_copy(update={"files": tuple(other)})}
+    with pytest.raises(MealkitError) as caught:
+        dataset_paths(
+            lock.model_copy(update={"datasets": changed}),
+            image,
+            home_at(tmp_path / "elsewhere"),
+            Heard(),
+        )
+    (problem,) = caught.value.problems
+    assert problem.code == "BLOB_DAMAGED"
+    assert problem.required == Digest.of(b"other")
