@@ -8,7 +8,7 @@ import pytest
 from fakes.hub_server import HubServer
 from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 
-from mealkit.assembly.lean import layer_kind
+from mealkit.assembly.lean import layer_kind, lean_image
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.listed_files import listed_files
@@ -85,6 +85,7 @@ def test_local_data_travels_in_the_image(tested, tmp_path):
     elsewhere = home_at(tmp_path / "elsewhere")
     with open_image(f"oci:{tested.layout}", elsewhere) as image:
         (layer,) = data_layers(image)
+        assert data_layers(lean_image(image)) == [layer]
         named = [path for path in listed_files([layer]) if path.endswith(b".jsonl")]
         assert sorted(named) == [
             b"opt/mealkit/datasets/sts/corpus.jsonl",
