@@ -51,7 +51,6 @@ def test_a_new_item_is_shown_without_its_empty_fields():
     assert line == 'claims.a: nothing -> {"ask": {"kind": "b"}, "n": 0, "name": "a"}'
 
 
-
 def test_changed_lines_of_a_text_are_a_block():
     """Before and after, each line marked."""
     lines = list(change_lines([Change("prompts.q.text:3", "old\nlines", "new")]))
