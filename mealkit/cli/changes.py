@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mealkit.lock.compare import Change
 
+# A value such as a profile of data is longer than what people read.
+_LONGEST = 400
+
 
 def change_lines(changes: Iterable["Change"]) -> Iterator[str]:
     """Yield one line for a short change, and a block of lines for a longer one."""
@@ -23,4 +26,7 @@ def change_lines(changes: Iterable["Change"]) -> Iterator[str]:
 def _shown(value: Any) -> str:
     if value is None:
         return "nothing"
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    if isinstance(value, str):
+        return value
+    text = json.dumps(value, sort_keys=True, default=str)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
