@@ -200,8 +200,9 @@ def test_drift_is_that_of_the_last_requests(make_api_lock):
     rules = contract(input=SHORT).model_copy(update={"drift_window": 200})
     served = ServedModel.of(make_api_lock(Task.EMBEDDINGS))
     metrics = Metrics("m")
-    gate = DataGate(rules, profile, served.model, metrics.violated)
-    metrics.watch_drift(gate.drift)
+    counters = metrics.watch_data(rules)
+    gate = DataGate(rules, profile, served.model, counters.violated)
+    counters.watch_drift(gate.drift)
 
     def ask(text, times):
         for _ in range(times):
