@@ -153,6 +153,14 @@ def test_many_violations_are_shortened(passed):
     assert len(header) < 500
 
 
+def test_a_pattern_of_the_author_takes_linear_time(passed):
+    """One that takes exponential time in other engines does not delay a request."""
+    rules = contract(input={"schema": {"schema": {"pattern": "^(a|a)*$"}}})
+    fault = refusal(passed, EMBEDDINGS, Task.EMBEDDINGS, rules, input="a" * 100_000 + "!")
+    assert fault.problems[0].code == "DATA_SCHEMA"
+    assert len(str(fault)) < 2000
+
+
 def test_tokens_are_no_way_around_the_contract(passed):
     """A contract is about text, so the text itself is required."""
     error = refusal(passed, EMBEDDINGS, Task.EMBEDDINGS, contract(input=SHORT), input=[1, 2])

@@ -6,6 +6,7 @@ import pytest
 from runtime.conftest import python_kit, with_code
 
 from mealkit.recipe.cases import Case
+from mealkit.recipe.data_contract import DataContract, InputContract, LengthRule
 
 HANDLER = """
 import sys
@@ -72,9 +73,12 @@ def test_the_case_is_the_example_of_the_api(kit):
 )
 def test_a_case_that_is_not_met_is_stated(start, make_lock, text, expect, reason):
     """In the log, in the metrics and where readiness is asked for; the kit answers others."""
-    lock = lock_with(make_lock, text, expect, canary_seconds=1)
+    rules = DataContract(inputs={"words": InputContract(length=LengthRule())})
+    lock = lock_with(make_lock, text, expect, canary_seconds=1).model_copy(update={"data": rules})
     kit = start(lock, change=with_code(HANDLER)).wait_ready()
-    assert f"the case salt is not met: {reason}" in kit.ready().json()["reason"]
+    said = kit.ready().json()["reason"]
+    assert f"the case salt is not met: {reason}" in said
+    assert "the data contract has rules for words, which is no input" in said
     assert kit.gauge('mealkit_case_met{case="salt"}') == 0
     assert kit.post("/v1/predict", input={"text": "fine"}).json()["output"] == 4
     # The canary asks again, does not restart the engine, and does not fill the log.
