@@ -6,7 +6,6 @@ A rule for an input that no request has would never be checked, and nothing woul
 from collections.abc import Collection, Iterator
 
 from mealkit.contract.text_length import counts_tokens
-from mealkit.contract.value_schema import schema_fault
 from mealkit.errors import Problem, problem
 from mealkit.kit.document import Path
 from mealkit.kit.wording import dotted
@@ -47,10 +46,6 @@ def contract_problems(
 def _rule_problems(
     rules: InputContract, path: Path, features: Collection[Feature], where: Where
 ) -> Iterator[Problem]:
-    if rules.schema_ and (fault := schema_fault(rules.schema_.schema_)):
-        hint = "correct it; https://json-schema.org/draft/2020-12"
-        message = f"not a usable JSON Schema: {fault}"
-        yield _problem((*path, "schema", "schema"), message, where, hint)
     if rules.length and counts_tokens(rules.length) and Feature.TOKENS not in features:
         message = "the kit's engine does not count tokens"
         yield _problem((*path, "length"), message, where, "limit the characters")

@@ -37,22 +37,10 @@ def test_the_inputs_of_each_task(task, names):
         (Task.EMBEDDINGS, {"inputs": SHORT}, "", "a request to this kit has no input 'inputs'"),
         (Task.GENERATION, {"query": SHORT}, "", "has no input 'query'"),
         (Task.PREDICTION, {"a": TOKENS}, ".length", "does not count tokens"),
-        (
-            Task.PREDICTION,
-            {"a": {"schema": {"schema": {"$ref": "https://example.org/x"}}}},
-            ".schema.schema",
-            "another document",
-        ),
-        (
-            Task.PREDICTION,
-            {"a": {"schema": {"schema": {"pattern": "(?=a)b"}}}},
-            ".schema.schema",
-            "not a usable JSON Schema",
-        ),
     ],
 )
 def test_what_cannot_be_checked_is_named(task, inputs, where, message):
-    """An unknown input, tokens without a tokenizer, and a schema that cannot be used."""
+    """An unknown input, and tokens without a tokenizer."""
     (found,) = problems(task, inputs, features=frozenset())
     (name,) = inputs
     assert found.code == "KIT_INVALID"
