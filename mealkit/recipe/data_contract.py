@@ -156,6 +156,16 @@ class InputContract(StrictModel):
     column: Annotated[Column | None, KEEPS_ANSWERS] = None
     """The column of data files with this input, for mealkit fit; the input's name, if left out."""
 
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The rules that are not off, by their names in kit.yaml."""
+        stated = ((name, getattr(self, name)) for name in RULES)
+        return tuple(
+            name.removesuffix("_")
+            for name, rule in stated
+            if rule is not None and rule.action is not Action.OFF
+        )
+
 
 RULES = tuple(name for name in InputContract.model_fields if name != "column")
 """The rules of an input, by the names of their fields."""
