@@ -21,6 +21,9 @@ MAX_SAMPLES = 20
 Moment = Annotated[FiniteFloat, Field(ge=0, le=253402300799)]
 """Seconds since 1970, until the year 9999: the last one that Python's dates have."""
 
+_LATEST_SECONDS = 32_503_680_000
+"""The year 3000, so that a time of a report is one of a calendar."""
+
 _Shown = Annotated[str, Field(max_length=4000)]
 
 
@@ -144,6 +147,8 @@ class KitUnderTest(_Value):
     recipe: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     image: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     """The digest of the image, where it is known."""
+    cases: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """The digest of all cases of the kit, as its lock has them."""
     address: MaybeLine | None = None
     """The address that was asked, if the kit already ran there; without credentials."""
     owner: Contact | None = None

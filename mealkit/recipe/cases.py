@@ -11,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from mealkit.digest import Digest, canonical_json
 from mealkit.recipe.answers import KEEPS_ANSWERS, StrictModel
 from mealkit.recipe.claims import Pointer
 from mealkit.strings import Document, Line, Name, RelativePath, Text
@@ -81,3 +82,10 @@ class Case(StrictModel):
 
 
 Cases = Annotated[tuple[Case, ...], Field(max_length=MAX_CASES)]
+
+
+def cases_digest(cases: Cases) -> Digest:
+    """Return the digest of cases: it differs as soon as one of them asks or expects otherwise."""
+    return Digest.of(
+        canonical_json([case.model_dump(mode="json", by_alias=True) for case in cases])
+    )
