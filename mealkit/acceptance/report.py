@@ -21,9 +21,6 @@ MAX_SAMPLES = 20
 Moment = Annotated[FiniteFloat, Field(ge=0, le=253402300799)]
 """Seconds since 1970, until the year 9999: the last one that Python's dates have."""
 
-_LATEST_SECONDS = 32_503_680_000
-"""The year 3000, so that a time of a report is one of a calendar."""
-
 _Shown = Annotated[str, Field(max_length=4000)]
 
 
