@@ -79,7 +79,7 @@ def run_tests(
             version=lock.about.version,
             recipe=recipe,
             image=target.image or _digest(about.get("image")),
-            cases=cases_digest(lock.cases),
+            cases=cases_digest(lock.cases, lock.case_files),
             address=None if target.is_started_here else target.address,
             owner=lock.about.owner,
         ),

@@ -209,7 +209,7 @@ def stale_reasons(tested: Tested, lock: Lock) -> Iterator[str]:
     changed = [name for name in tested.claims if tested.claims[name] != own.get(name)]
     if changed:
         yield f"the image states another claim, or none, under {', '.join(sorted(changed)[:3])}"
-    if tested.cases is not None and tested.cases != cases_digest(lock.cases):
+    if tested.cases is not None and tested.cases != cases_digest(lock.cases, lock.case_files):
         yield "the image has other cases"
     pinned = {
         file.path: file.sha256.hex for dataset in lock.datasets.values() for file in dataset.files

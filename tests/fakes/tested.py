@@ -59,7 +59,7 @@ def report_of(lock: Lock, machine: MachineFacts = CPU, **verdicts: Verdict) -> R
             name=lock.about.name,
             version=lock.about.version,
             recipe=str(lock.recipe),
-            cases=cases_digest(lock.cases),
+            cases=cases_digest(lock.cases, lock.case_files),
             address="http://10.0.0.7:8000",
         ),
         machine=machine,

@@ -110,6 +110,9 @@ def test_a_result_is_stale_if_recipe_claims_cases_or_data_changed(kit):
     laxer = (kit.cases[0].model_copy(update={"request": {"input": "b"}}),)
     (reason,) = stale_reasons(tested, kit.model_copy(update={"cases": laxer}))
     assert reason == "the image has other cases"
+    (file,) = kit.datasets["pairs"].files
+    (reason,) = stale_reasons(tested, kit.model_copy(update={"case_files": (file,)}))
+    assert reason == "the image has other cases"
     (reason,) = stale_reasons(tested, kit.model_copy(update={"datasets": {}}))
     assert DATA in reason
 
