@@ -144,6 +144,8 @@ class KitUnderTest(_Value):
     recipe: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     image: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     """The digest of the image, where it is known."""
+    cases: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """The digest of all cases of the kit, as its lock has them."""
     address: MaybeLine | None = None
     """The address that was asked, if the kit already ran there; without credentials."""
     owner: Contact | None = None

@@ -28,6 +28,7 @@ from mealkit.acceptance.target import (
     TestOptions,
 )
 from mealkit.errors import failure
+from mealkit.recipe.cases import cases_digest
 from mealkit.recipe.claims import Claimed
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.variant import plain_locks
@@ -78,6 +79,7 @@ def run_tests(
             version=lock.about.version,
             recipe=recipe,
             image=target.image or _digest(about.get("image")),
+            cases=cases_digest(lock.cases, lock.case_files),
             address=None if target.is_started_here else target.address,
             owner=lock.about.owner,
         ),

@@ -194,7 +194,7 @@ def _describe(found: "Verification", trusted: "Trusted") -> None:
             one.form.value,
             rfc3339(one.signed_seconds) if one.signed_seconds is not None else "not stated",
         )
-        for one in found.verified
+        for one in sorted(found.verified, key=lambda one: one.signed_seconds or 0)
     ]
     for line in table(("signer", "signed", "layout", "time"), rows, frozenset()):
         say(line)

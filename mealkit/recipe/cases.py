@@ -1,5 +1,6 @@
 """Golden examples of a kit: a request, and what must come out. None of them changes an answer."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -11,8 +12,10 @@ from pydantic import (
     model_validator,
 )
 
+from mealkit.digest import Digest, canonical_json
 from mealkit.recipe.answers import KEEPS_ANSWERS, StrictModel
 from mealkit.recipe.claims import Pointer
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.strings import Document, Line, Name, RelativePath, Text
 
 MAX_CASES = 1000
@@ -85,3 +88,13 @@ class Case(StrictModel):
 
 
 Cases = Annotated[tuple[Case, ...], Field(max_length=MAX_CASES)]
+
+
+def cases_digest(cases: Cases, files: Sequence[LockedFile] = ()) -> Digest:
+    """Return the digest of cases: it differs as soon as one of them asks or expects otherwise.
+
+    ``files`` are those that the cases name.
+    """
+    forms = [case.model_dump(mode="json", by_alias=True) for case in cases]
+    digests = {file.path: file.sha256 for file in files}
+    return Digest.of(canonical_json({"cases": forms, "files": digests}))

@@ -1,4 +1,7 @@
-"""Decides whether an image has the attestations that a policy requires: by whom and how old."""
+"""Decides whether an image has the attestations that a policy requires: by whom and how old.
+
+What reads test results is imported late: every start of a kit comes by here, and few policies ask.
+"""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +19,6 @@ from mealkit.trust.policy import (
 from mealkit.trust.policy_file import LoadedPolicy
 from mealkit.trust.rule_results import ImageFacts, RuleResult
 from mealkit.trust.signer_rules import doubt_about, reasons, required_signers, signed_day
-from mealkit.trust.test_result_rules import asked_of_tests, chosen_test, result_fault, tested_on
 from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT, Form, Verified
 from mealkit.trust.wildcards import matches, one_of
 
@@ -65,6 +67,8 @@ def _result(
     trusted.sort(key=partial(_age_order, kind, required, facts.lock))
     newest = trusted[-1] if trusted else None
     if isinstance(required, RequiredTestResult):
+        from mealkit.trust.test_result_rules import chosen_test  # noqa: PLC0415  late, see above
+
         newest, others = chosen_test(required, trusted, facts.lock)
         faults += [(text, loaded.where(*place, field)) for text, field in others]
     text, fault = f"no {kind.title}", None
@@ -109,7 +113,7 @@ def _trusted(
 def _age_order(
     kind: _Kind, required: RequiredAttestation, lock: Lock, item: Verified
 ) -> tuple[dt.date, float, bool]:
-    started = tested_on(item.predicate)
+    started = _started(item, kind)
     signed = item.signed_seconds or 0.0
     seconds = min(signed, started.timestamp()) if started else signed
     return (
@@ -161,7 +165,7 @@ def _day(item: Verified, kind: _Kind) -> dt.date | None:
 
     A test is as old as its measurements, also if they were signed later.
     """
-    signed, started = signed_day(item), tested_on(item.predicate)
+    signed, started = signed_day(item), _started(item, kind)
     if started is not None:
         return min(signed or dt.date.max, started.astimezone(dt.UTC).date())
     if signed is not None:
@@ -178,6 +182,15 @@ def _day(item: Verified, kind: _Kind) -> dt.date | None:
     return None
 
 
+def _started(item: Verified, kind: _Kind) -> dt.datetime | None:
+    """Return when a test began, as its result states it."""
+    if kind.predicate_type != TEST_RESULT:
+        return None
+    from mealkit.trust.test_result import read_result  # noqa: PLC0415  late, see above
+
+    return read_result(item.predicate).started
+
+
 def _required(kind: _Kind, required: RequiredAttestation, names: Sequence[str] | None) -> str:
     parts = [kind.one]
     parts += [f"signed by {one_of(names)}"] if names else []
@@ -186,6 +199,8 @@ def _required(kind: _Kind, required: RequiredAttestation, names: Sequence[str] |
     if isinstance(required, RequiredProvenance) and required.builders:
         parts.append(f"by the builder {one_of(required.builders)}")
     if isinstance(required, RequiredTestResult):
+        from mealkit.trust.test_result_rules import asked_of_tests  # noqa: PLC0415  late, see above
+
         parts += asked_of_tests(required)
     return ", ".join(parts)
 
@@ -213,6 +228,8 @@ def _test_fault(
 ) -> tuple[str, str] | None:
     if not isinstance(required, RequiredTestResult):
         return None
+    from mealkit.trust.test_result_rules import result_fault  # noqa: PLC0415  late, see above
+
     return result_fault(required, predicate, lock)
 
 

@@ -30,7 +30,7 @@ def verification_of(lock: Lock, report: Report) -> dict[str, Any]:
     digest = {"sha256": Digest.of(lock_bytes(lock)).hex}
     return {
         "verifier": {"id": VERIFIER, "policies": [{"name": LOCK_NAME, "digest": digest}]},
-        "timeCreated": rfc3339(report.started_seconds + report.seconds),
+        "timeCreated": rfc3339(report.started_seconds),
         "properties": list(_properties(lock, report)),
     }
 

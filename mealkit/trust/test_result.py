@@ -16,6 +16,7 @@ from mealkit.acceptance.judging import is_of_class
 from mealkit.acceptance.metric_table import METRICS
 from mealkit.acceptance.report import ClaimResult, MachineFacts, Report, Verdict
 from mealkit.digest import Digest
+from mealkit.recipe.cases import cases_digest
 from mealkit.recipe.claims import Claimed
 from mealkit.recipe.lock import LOCK_NAME, Lock, lock_bytes
 from mealkit.trust.statement import read_rfc3339, rfc3339
@@ -83,13 +84,13 @@ def _configuration(lock: Lock, report: Report) -> Iterator[dict[str, Any]]:
 
 def _annotations(report: Report) -> dict[str, Any]:
     """Return what was measured, where and with what; neither rows of data nor the address."""
-    image = {"image": report.kit.image} if report.kit.image else {}
+    kit = {"image": report.kit.image, "cases": report.kit.cases}
     return {
         "test": ACCEPTANCE,
         "kit": report.kit.name,
         "version": report.kit.version,
         "recipe": report.kit.recipe,
-        **image,
+        **{name: digest for name, digest in kit.items() if digest},
         "mealkit": report.mealkit_version,
         "started": rfc3339(report.started_seconds),
         "seconds": report.seconds,
@@ -105,7 +106,7 @@ def _measured(item: ClaimResult) -> dict[str, Any]:
     form: dict[str, Any] = {"verdict": item.verdict.value, "claim": _stated(item.claim)}
     values = item.model_dump(mode="json", exclude_none=True)
     names = ("measured", "interval", "spread", "rows", "refused", "problems")
-    return form | {name: values[name] for name in names if values.get(name)}
+    return form | {name: values[name] for name in names if values.get(name) not in (None, [], {})}
 
 
 def _stated(claim: Claimed) -> dict[str, Any]:
@@ -133,6 +134,8 @@ class Tested:
     """The claims that were tested or stated, by name, each as its lock has it."""
     measured: Mapping[str, float]
     """The values that were measured, by the name of the claim."""
+    cases: str | None
+    """The digest of the kit's cases."""
     data: Mapping[str, str]
     """The digests of the data in hex, by path."""
 
@@ -187,6 +190,7 @@ def read_result(predicate: Mapping[str, Any]) -> Tested:
             for name, item in claims.items()
             if (value := number(item.get("measured"))) is not None
         },
+        cases=_text(about.get("cases")) or None,
         data=data,
     )
 
@@ -194,7 +198,7 @@ def read_result(predicate: Mapping[str, Any]) -> Tested:
 def stale_reasons(tested: Tested, lock: Lock) -> Iterator[str]:
     """Yield why a result of ``mealkit test`` is not of the kit in a lock; nothing if it is.
 
-    The recipe is the one that answered. The claims and the data are not part of it, so they are
+    The recipe is the one that answered. Claims, cases and data are not part of it, so they are
     compared as well: with another tolerance, the same answers are another result.
     """
     if not tested.is_of_claims:
@@ -205,6 +209,8 @@ def stale_reasons(tested: Tested, lock: Lock) -> Iterator[str]:
     changed = [name for name in tested.claims if tested.claims[name] != own.get(name)]
     if changed:
         yield f"the image states another claim, or none, under {', '.join(sorted(changed)[:3])}"
+    if tested.cases is not None and tested.cases != cases_digest(lock.cases, lock.case_files):
+        yield "the image has other cases"
     pinned = {
         file.path: file.sha256.hex for dataset in lock.datasets.values() for file in dataset.files
     }

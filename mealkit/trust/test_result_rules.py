@@ -4,7 +4,6 @@ A result of `mealkit test` and one of the preflight have the same type. Each is 
 question, so none replaces the other: a policy that names claims asks for the first only.
 """
 
-import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -91,11 +90,6 @@ def _problems(
                 yield f"{name} was not tested"
             case _:
                 continue
-
-
-def tested_on(predicate: Mapping[str, Any]) -> dt.datetime | None:
-    """Return when a test began, if it states that; it may have been signed much later."""
-    return read_result(predicate).started
 
 
 def asked_of_tests(required: RequiredTestResult) -> Iterator[str]:

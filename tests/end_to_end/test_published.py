@@ -30,6 +30,7 @@ engines: [python]
 attestations:
   sbom: {{}}
   provenance: {{}}
+  test_result: {{claims: all, hardware: cpu, max_age_days: 2}}
 local_builds: refuse
 """
 
@@ -74,21 +75,25 @@ def player(tmp_path_factory, home_with_files) -> Callable[..., Player]:
 
 @pytest.fixture(scope="module")
 def published(registry, player, tmp_path_factory) -> tuple[str, str, Path]:
-    """The author builds, signs, pushes and attests a kit; return its reference, digest and key."""
+    """The author builds, tests, signs, pushes and attests a kit.
+
+    Returns its reference, digest and public key.
+    """
     folder = tmp_path_factory.mktemp("author")
     kit = folder / "rake"
     shutil.copytree(ROOT / "kits" / "rake", kit, ignore=shutil.ignore_patterns("__pycache__"))
     author = player("author-home", MEALKIT_KEY_PASSPHRASE=PASSPHRASE)
     key, reference = folder / "release.key", f"{registry.host}/team/rake:1.0.0"
     author.run("keygen", key)
-    digest = author.run("push", kit, reference, "--sign", "--key", key).strip()
+    pushed = author.run("build", kit, "--test", "--push", reference, "--sign", "--key", key)
+    digest = pushed.strip()
     author.run("attest", reference, "--kit", kit, "--key", key)
     return reference, digest, folder / "release.key.pub"
 
 
 @pytest.fixture(scope="module")
 def policy(published, registry, tmp_path_factory) -> Path:
-    """What the servers accept: the author's key, with an SBOM and provenance."""
+    """What the servers accept: the author's key, with an SBOM, provenance and tested claims."""
     path = tmp_path_factory.mktemp("policy") / "policy.yaml"
     path.write_text(POLICY.format(key=published[2], registry=registry.host))
     return path
@@ -143,10 +148,15 @@ def test_a_server_refuses_what_its_policy_does_not(published, policy, player, re
 
 
 def test_an_auditor_builds_the_same_digest(published, player):
-    """An auditor builds the image again from the lock inside it, and gets the same digest."""
+    """An auditor sees what was tested, builds the image again from its lock, and gets its digest."""
     reference, digest, key = published
     auditor = player("auditor")
-    assert digest in auditor.run("verify", reference, "--key", key)
+    shown = auditor.asked("verify", reference, "--key", key)
+    assert digest in shown.stdout
+    assert "mealkit test on " in shown.stderr
+    assert ["claims/chapters-keywords", "passed", "1", "1"] in [
+        line.split() for line in shown.stderr.splitlines()
+    ]
     found = json.loads(auditor.run("verify", reference, "--rebuild", "--json"))
     assert found["digest"] == digest
     assert {layer["proof"] for layer in found["layers"]} == {"rebuilt"}

@@ -12,7 +12,7 @@ from mealkit.acceptance.report import (
     Verdict,
 )
 from mealkit.digest import Digest
-from mealkit.recipe.cases import Case
+from mealkit.recipe.cases import Case, cases_digest
 from mealkit.recipe.claims import AskSimilarity, Claimed, LockedDataset, Metric, Tolerance
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.locked_file import LockedFile
@@ -59,6 +59,7 @@ def report_of(lock: Lock, machine: MachineFacts = CPU, **verdicts: Verdict) -> R
             name=lock.about.name,
             version=lock.about.version,
             recipe=str(lock.recipe),
+            cases=cases_digest(lock.cases, lock.case_files),
             address="http://10.0.0.7:8000",
         ),
         machine=machine,

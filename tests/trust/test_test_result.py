@@ -82,7 +82,7 @@ def test_the_verification_result_lists_only_what_was_shown(kit):
     assert found["verifier"]["id"] == "https://mealkit.dev/test/v1"
     (policy,) = found["verifier"]["policies"]
     assert policy == {"name": "kit.lock", "digest": {"sha256": Digest.of(lock_bytes(kit)).hex}}
-    assert found["timeCreated"] == "2026-11-28T21:06:52Z"
+    assert found["timeCreated"] == "2026-11-28T21:06:40Z"
     assert found["properties"] == ["mealkit:claim-passed:speed-h200", "mealkit:case-passed:first"]
     whole = verification_of(kit, report_of(kit))["properties"]
     assert whole[0] == ALL_PASSED
@@ -98,7 +98,7 @@ def test_a_preflights_result_is_not_one_of_claims(kit):
     assert read_result(acceptance_result(kit, report_of(kit))).is_of_claims
 
 
-def test_a_result_is_stale_if_recipe_claims_or_data_changed(kit):
+def test_a_result_is_stale_if_recipe_claims_cases_or_data_changed(kit):
     """A looser tolerance and other data have the same recipe, and another meaning."""
     tested = read_result(acceptance_result(kit, report_of(kit)))
     assert list(stale_reasons(tested, kit)) == []
@@ -107,6 +107,12 @@ def test_a_result_is_stale_if_recipe_claims_or_data_changed(kit):
     looser = (claimed("similarity", value=0.7), *kit.claims[1:])
     (reason,) = stale_reasons(tested, kit.model_copy(update={"claims": looser}))
     assert reason.endswith("under similarity")
+    laxer = (kit.cases[0].model_copy(update={"request": {"input": "b"}}),)
+    (reason,) = stale_reasons(tested, kit.model_copy(update={"cases": laxer}))
+    assert reason == "the image has other cases"
+    (file,) = kit.datasets["pairs"].files
+    (reason,) = stale_reasons(tested, kit.model_copy(update={"case_files": (file,)}))
+    assert reason == "the image has other cases"
     (reason,) = stale_reasons(tested, kit.model_copy(update={"datasets": {}}))
     assert DATA in reason
 
@@ -131,6 +137,14 @@ def test_the_class_of_hardware_that_was_tested(kit, machine, gpu, hardware, fits
     needs = kit.requirements.model_copy(update={"gpu": gpu})
     tested = read_result(acceptance_result(kit, report_of(kit, machine)))
     assert tested.ran_on(hardware, kit.model_copy(update={"requirements": needs})) is fits
+
+
+def test_a_measured_zero_is_a_value(kit):
+    """It is in the statement, and read again."""
+    report = report_of(kit)
+    nothing = report.claims[0].model_copy(update={"measured": 0.0})
+    found = acceptance_result(kit, report.model_copy(update={"claims": (nothing,)}))
+    assert read_result(found).measured == {"similarity": 0.0}
 
 
 def test_a_claim_that_needs_no_data_can_be_tested(kit):
