@@ -24,6 +24,7 @@ from benchmarks.topics.builds import first_builds, rebuilds
 from benchmarks.topics.chat import chats
 from benchmarks.topics.cold import colds
 from benchmarks.topics.commands import commands
+from benchmarks.topics.contracts import contracts
 from benchmarks.topics.fleet import fleets
 from benchmarks.topics.preflight import preflights
 from benchmarks.topics.pushes import pushes
@@ -43,6 +44,7 @@ TOPICS: Mapping[str, Topic] = {
     "push": pushes,
     "start": starts,
     "requests": requests,
+    "contract": contracts,
     "chat": chats,
     "throughput": throughputs,
     "transfer": transfers,

@@ -1,8 +1,9 @@
-"""Asks for embeddings at a fixed rate: ``python -m benchmarks.caller PLACE RATE SECONDS``.
+"""Asks for embeddings at a fixed rate: ``python -m benchmarks.caller PLACE RATE SECONDS [BYTES]``.
 
 Open loop: a request is sent when it is due, on a connection that waits for nothing, or a new one.
-PLACE is HOST:PORT or the path of a Unix socket. Prints seconds as JSON: p50 and p99 from the time
-at which a request was due to the last byte of its answer. The first second is not counted.
+PLACE is HOST:PORT or the path of a Unix socket; BYTES is the size of the text. Prints seconds as
+JSON: p50 and p99 from the time at which a request was due to the last byte of its answer. The first
+second is not counted.
 """
 
 import asyncio
@@ -14,11 +15,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-_BODY = json.dumps({"model": "random", "input": "A kit that works at 3 a.m."}).encode()
-_REQUEST = (
-    b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
-)
+_TEXT = "A kit that works at 3 a.m."
+_LONG_TEXT = "The soup number {} is served with a slice of bread, and a second plate costs less. "
 _WARM_SECONDS = 1.0
 _LAST_SECONDS = 30.0
 # select() knows file descriptors up to 1023. Where this many are unanswered, all is lost anyway.
@@ -37,8 +35,8 @@ class _Log:
 class _Connection(asyncio.Protocol):
     """One connection with at most one request on it."""
 
-    def __init__(self, idle: "deque[_Connection]", log: _Log) -> None:
-        self._idle, self._log = idle, log
+    def __init__(self, idle: "deque[_Connection]", log: _Log, request: bytes) -> None:
+        self._idle, self._log, self._request = idle, log, request
         self._answer = b""
         self._due = 0.0
         self._counts = False
@@ -52,7 +50,7 @@ class _Connection(asyncio.Protocol):
         self._due, self._counts, self._answer = due, counts, b""
         self.done = asyncio.get_running_loop().create_future()
         assert isinstance(self._transport, asyncio.WriteTransport)  # noqa: S101
-        self._transport.write(_REQUEST)
+        self._transport.write(self._request)
         if counts:
             self._log.late.append(time.perf_counter() - due)
 
@@ -79,14 +77,14 @@ class _Connection(asyncio.Protocol):
             self._idle.remove(self)
 
 
-async def _ask(place: str, rate: int, seconds: float) -> _Log:
+async def _ask(place: str, rate: int, seconds: float, request: bytes) -> _Log:
     loop = asyncio.get_running_loop()
     idle: deque[_Connection] = deque()
     log = _Log()
     tasks: set[asyncio.Task[None]] = set()
 
     async def send(due: float, *, counts: bool) -> None:
-        connection = idle.pop() if idle else await _connect(place, idle, log)
+        connection = idle.pop() if idle else await _connect(place, idle, log, request)
         connection.ask(due, counts=counts)
         await connection.done
 
@@ -112,13 +110,15 @@ async def _ask(place: str, rate: int, seconds: float) -> _Log:
     return log
 
 
-async def _connect(place: str, idle: "deque[_Connection]", log: _Log) -> _Connection:
+async def _connect(
+    place: str, idle: "deque[_Connection]", log: _Log, request: bytes
+) -> _Connection:
     loop = asyncio.get_running_loop()
     if place.startswith("/"):
-        _, made = await loop.create_unix_connection(lambda: _Connection(idle, log), place)
+        _, made = await loop.create_unix_connection(lambda: _Connection(idle, log, request), place)
         return made
     host, _, port = place.rpartition(":")
-    _, made = await loop.create_connection(lambda: _Connection(idle, log), host, int(port))
+    _, made = await loop.create_connection(lambda: _Connection(idle, log, request), host, int(port))
     return made
 
 
@@ -129,14 +129,27 @@ def _length(head: bytes) -> int:
     return 0
 
 
-def main(place: str, rate: str, seconds: str) -> None:
+def request_of(size_bytes: int) -> bytes:
+    """Return the request for a text of this size; 0: a short one."""
+    sentences = "".join(_LONG_TEXT.format(number) for number in range(size_bytes // 64 + 1))
+    text = sentences[:size_bytes] if size_bytes else _TEXT
+    body = json.dumps({"model": "random", "input": text}).encode()
+    return (
+        b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+
+
+def main(place: str, rate: str, seconds: str, size_bytes: str = "0") -> None:
     """Ask, and print what came of it."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
         os.sched_setaffinity(0, set(cores[1:]))  # the gateway has the first
     # select() waits for fractions of a millisecond, which epoll rounds up.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
-    log = loop.run_until_complete(_ask(place, int(rate), float(seconds)))
+    log = loop.run_until_complete(
+        _ask(place, int(rate), float(seconds), request_of(int(size_bytes)))
+    )
     loop.close()
     figures = {
         "p50": quantile(log.seconds, 0.50),

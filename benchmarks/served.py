@@ -40,8 +40,8 @@ def gateway(lab: Lab, lock: Lock, weights: Path) -> Iterator[Served]:
     Raises:
         CannotMeasureError: it does not become ready.
     """
-    root = lab.scratch / "gateway"
-    (root / "etc").mkdir(parents=True)
+    root = Path(tempfile.mkdtemp(prefix="gateway-", dir=lab.scratch))
+    (root / "etc").mkdir()
     (root / "etc/kit.lock").write_bytes(lock_bytes(lock))
     port = free_port()
     # A socket's path must be short, whatever the scratch folder is.

@@ -485,10 +485,10 @@ CATALOGUE: dict[str, Entry] = {
     "TEST_KEY": Entry("the kit to test refuses the API key, or requires one", _CALLER, AcceptanceError, 401, "name a file with the key: --api-key-file FILE"),
     "TEST_NOT_A_KIT": Entry("the address to test does not answer as a kit does", _CALLER, AcceptanceError, 502, "name the address of a kit, without a path unless a proxy adds one"),
     "TEST_OTHER_RECIPE": Entry("the running kit has another recipe than the one to test", _CALLER, AcceptanceError, 409, "start the kit again, or name the kit that runs: --kit KIT"),
-    "TEST_REPORT_STALE": Entry("a test's report is not of the image: another recipe answered, or its claims or data are others", _CALLER, TrustError, 409, "test the image again: mealkit test IMAGE --report FILE"),
+    "TEST_REPORT_STALE": Entry("a test's report is not of the image: another recipe answered, or its claims or data are others", _CALLER, TrustError, 409, "test the image again: mealkit test IMAGE --json > report.json"),
     "DATASET_MISSING": Entry("a file of a data set is neither on this machine, nor in the image, nor at a source in the lock", _CALLER, AcceptanceError, 404, "test the kit in its folder; or tests_in_image: true in kit.yaml"),
     # Everything else
-    "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --report FILE"),
+    "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --json > report.json"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),
     "USAGE": Entry("the command's options contradict each other", _CALLER, KitError, 400, "see --help"),
     "INTERNAL": Entry("mealkit itself failed", _UPSTREAM, MealkitError, 500, "report it with the log"),

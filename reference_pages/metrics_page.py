@@ -6,6 +6,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from mealkit.errors import problem
+from mealkit.recipe.data_contract import RULES
 from mealkit.runtime.api.endpoints import ENDPOINTS
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.state import Lifecycle, Status
@@ -19,6 +20,8 @@ A histogram has a series for each bucket, `..._bucket`, and `..._sum` and `..._c
 values are the kit's or mealkit's own; no text of a caller is a label, so callers cannot add series.
 """
 _LABELS = {
+    "field": "the name of an input in the kit's data contract",
+    "rule": ", ".join(f"`{rule.removesuffix('_')}`" for rule in RULES),
     "case": "the name of the kit's first case",
     "state": ", ".join(f"`{status}`" for status in Status),
     "phase": "`preflight`, `verifying`, `loading` or `warming`; they overlap",
@@ -80,6 +83,8 @@ def _families() -> list[Metric]:
     metrics.missed("chat", 1.0, "REQUEST_TIMEOUT")
     metrics.failed(problem("REQUEST_TIMEOUT", ""))
     metrics.compared("salt", is_met=True)
+    metrics.violated("input", "length")
+    metrics.watch_drift(lambda: {"input": 0.0})
     families = text_string_to_metric_families(metrics.text().decode())
     return sorted(families, key=lambda family: family.name)
 

@@ -136,7 +136,7 @@ def _is_close(expected: float | tuple[float, ...], value: Any, within: float) ->
     return len(wanted) == len(given) and all(
         isinstance(other, int | float)
         and not isinstance(other, bool)
-        and abs(one - other) <= within
+        and (abs(one - other) <= within or math.isclose(abs(one - other), within))
         for one, other in zip(wanted, given, strict=True)
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,6 +107,16 @@ def quality_result(claim: Claimed, lock: Lock, target: Target, asked: Asked) -> 
     expected = [
         column(row, claim.expected, number, asked.file) for number, row in enumerate(asked.rows, 1)
     ]
+    with warnings.catch_warnings():
+        # Of answers that are all the same, say the libraries, some metrics are not defined. NaN
+        # says it, too, also for a slice or a resample.
+        warnings.simplefilter("ignore")
+        return _measured(claim, lock, target, asked, expected)
+
+
+def _measured(
+    claim: Claimed, lock: Lock, target: Target, asked: Asked, expected: Sequence[Any]
+) -> ClaimResult:
     runs = [_checked(claim, asked.file, expected, run) for run in asked.runs]
     made = [scored(claim.metric, [pair for pair, _ in run]) for run in runs]
     every = range(len(expected))

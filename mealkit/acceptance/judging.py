@@ -67,7 +67,7 @@ def shown_value(metric: Metric, value: float) -> str:
         return f"{value * 1000:,.1f} ms" if abs(value) < 1 else f"{value:,.2f} s"
     if metric.value.endswith("_per_second"):
         return f"{value:,.1f} {metric.value.partition('_')[0]}/s"
-    return f"{value:,.4f}" if abs(value) < 1000 else f"{value:,.1f}"
+    return f"{value:,.5g}" if abs(value) < 1000 else f"{value:,.1f}"
 
 
 def hardware_fault(claim: Claimed, lock: Lock, machine: MachineFacts) -> str | None:

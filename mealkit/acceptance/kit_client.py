@@ -10,7 +10,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,9 +60,14 @@ class KitClient:
     """A client of one thread; close it when the thread is done."""
 
     def __init__(
-        self, target: Target, timeout_seconds: float, wait: Callable[[float], object] = time.sleep
+        self,
+        target: Target,
+        timeout_seconds: float,
+        wait: Callable[[float], object] = time.sleep,
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         """Prepare; ``wait`` waits for the time that a busy kit asks for."""
+        self._max_bytes = max_bytes
         self._target = target
         self._timeout = timeout_seconds
         self._wait = wait
@@ -138,8 +143,9 @@ class KitClient:
         began = time.monotonic()
         connection.deadline = began + self._timeout
         connection.request(method, self._prefix + path, body=body, headers=self._headers)
-        response = connection.getresponse()
-        data, first = _read(response, began, on_event)
+        # Closing an answer also closes a connection that the kit does not keep open.
+        with closing(connection.getresponse()) as response:
+            data, first = _read(response, began, on_event, self._max_bytes)
         ended = time.monotonic()
         if response.will_close:
             self.close()
@@ -210,29 +216,29 @@ class _TlsConnection(_Connection, http.client.HTTPSConnection):
 
 
 def _read(
-    response: http.client.HTTPResponse, began: float, on_event: OnEvent | None
+    response: http.client.HTTPResponse, began: float, on_event: OnEvent | None, limit: int
 ) -> tuple[bytes, float | None]:
     streams = response.headers.get_content_type() == "text/event-stream"
     if on_event is None or not streams:
-        data = response.read(MAX_ANSWER_BYTES + 1)
-        if len(data) > MAX_ANSWER_BYTES:
-            raise ValueError(f"the answer has more than {MAX_ANSWER_BYTES} bytes")
+        data = response.read(limit + 1)
+        if len(data) > limit:
+            raise ValueError(f"the answer has more than {limit} bytes")
         return data, None
     first: float | None = None
     last: Any = None
-    for event in _events(response):
+    for event in _events(response, limit):
         if first is None and on_event(event):
             first = time.monotonic() - began
         last = event
     return json.dumps(last).encode(), first
 
 
-def _events(response: http.client.HTTPResponse) -> Iterator[Any]:
+def _events(response: http.client.HTTPResponse, limit: int) -> Iterator[Any]:
     total = 0
-    while line := response.readline(MAX_ANSWER_BYTES + 1):
+    while line := response.readline(limit + 1):
         total += len(line)
-        if total > MAX_ANSWER_BYTES:
-            raise ValueError(f"the answer has more than {MAX_ANSWER_BYTES} bytes")
+        if total > limit:
+            raise ValueError(f"the answer has more than {limit} bytes")
         if line.startswith(b"data:"):
             text = line.removeprefix(b"data:").strip()
             if text != b"[DONE]":
@@ -251,6 +257,8 @@ def _pause(answer: Answer) -> float | None:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no whole answer in time"
     words = str(error).strip() or type(error).__name__
     return words[:300]
 

@@ -14,6 +14,9 @@ from mealkit.errors import failure
 from mealkit.recipe.claims import Metric
 from mealkit.untrusted import shown
 
+_CORRELATIONS = frozenset({Metric.SPEARMAN, Metric.PEARSON})
+_OF_MANY = _CORRELATIONS | {Metric.R2}
+
 
 def numbers_of(value: Any) -> list[float]:
     """Return a number, or a list of them, as a list; also from a text, as CSV has it.
@@ -62,12 +65,14 @@ def number_scores(metric: Metric, pairs: Sequence[Pair]) -> Scored:
         for one, pair in zip(right, pairs, strict=True)
     ]
     compute = NUMBER_WAYS[metric]
+    # One number has no correlation, and no share of a variance that is explained.
+    fewest = 2 if metric in _OF_MANY else 1
 
     def value(rows: Sequence[int]) -> float:
         one = numpy.concatenate([right[row] for row in rows])
         other = numpy.concatenate([given[row] for row in rows])
         known = numpy.isfinite(other)
-        return float(compute(one[known], other[known])) if known.any() else float("nan")
+        return float(compute(one[known], other[known])) if known.sum() >= fewest else math.nan
 
     def values(chosen: Any) -> Any:
         # One line for each number, one column for each choice of rows.
@@ -77,7 +82,7 @@ def number_scores(metric: Metric, pairs: Sequence[Pair]) -> Scored:
 
     wholes = [numpy.stack(right), numpy.stack(given)] if len({*map(len, right)}) == 1 else []
     is_whole = bool(wholes) and bool(numpy.isfinite(wholes[1]).all())
-    if metric in {Metric.SPEARMAN, Metric.PEARSON}:
+    if metric in _CORRELATIONS:
         ranks = _rank_faults(right, given)
     else:
         ranks = tuple(

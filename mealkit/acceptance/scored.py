@@ -1,7 +1,6 @@
 """A metric over some rows of a claim, and its interval by bootstrap. No I/O."""
 
 import json
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,19 +47,16 @@ def interval(made: Scored, rows: int) -> tuple[float, float] | None:
     if rows < 2 or rows > _WITHOUT_INTERVAL_ROWS:
         return None
     numpy, stats = needed("numpy"), needed("scipy.stats")
-    with warnings.catch_warnings():
-        # A resample may be constant, and then has no correlation.
-        warnings.simplefilter("ignore")
-        found = stats.bootstrap(
-            (numpy.arange(rows),),
-            lambda chosen, axis: _each(made, chosen.astype(int), axis),
-            n_resamples=made.resamples,
-            batch=max(1, _BATCH_VALUES // rows),
-            vectorized=True,
-            confidence_level=_CONFIDENCE,
-            method="percentile",
-            rng=numpy.random.default_rng(0),
-        ).confidence_interval
+    found = stats.bootstrap(
+        (numpy.arange(rows),),
+        lambda chosen, axis: _each(made, chosen.astype(int), axis),
+        n_resamples=made.resamples,
+        batch=max(1, _BATCH_VALUES // rows),
+        vectorized=True,
+        confidence_level=_CONFIDENCE,
+        method="percentile",
+        rng=numpy.random.default_rng(0),
+    ).confidence_interval
     low, high = float(found.low), float(found.high)
     return (low, high) if numpy.isfinite(low) and numpy.isfinite(high) else None
 

@@ -8,11 +8,12 @@ import json
 from typing import Annotated, Self
 
 from packaging.version import InvalidVersion, Version
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.reference import Reference
+from mealkit.recipe.claims import Claimed
 from mealkit.recipe.kit import Contact, Paper, Task
 from mealkit.recipe.lock import first_fault
 from mealkit.recipe.requirements import Requirements
@@ -22,6 +23,10 @@ from mealkit.untrusted import UntrustedError, parse_json_object
 
 MAX_ENTRY_BYTES = 64 * 1024
 """The maximum size of an entry; the requirements of a kit have a few KB."""
+
+MAX_CLAIMS = 20
+"""The most claims in an entry, which is read before the kit."""
+MAX_SHORT = 200
 
 _MOST_SIGNERS = 16
 _Few = Field(max_length=_MOST_SIGNERS)
@@ -36,6 +41,34 @@ class Trust(BaseModel):
     """The keys that signed the kit, by the SHA-256 of the public key, or identities."""
     attested: Annotated[tuple[Line, ...], _Few] = ()
     """The kinds of signed statements about the kit, by their predicate types."""
+
+
+class ListedClaim(BaseModel):
+    """A claim of a kit, in short; its lock has the whole one."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: Name
+    """The claim's name."""
+    source: Line
+    """Who states the value, shortened."""
+    metric: Line
+    """What is measured."""
+    value: FiniteFloat
+    """The claimed value."""
+    hardware: Line | None = None
+    """The class of hardware on which the claim is valid, shortened."""
+
+    @classmethod
+    def of(cls, claim: Claimed) -> Self:
+        """Return a kit's claim in short."""
+        return cls(
+            name=claim.name,
+            source=claim.source[:MAX_SHORT],
+            metric=claim.metric.value,
+            value=claim.value,
+            hardware=claim.hardware[:MAX_SHORT] if claim.hardware else None,
+        )
 
 
 class Entry(BaseModel):
@@ -73,6 +106,8 @@ class Entry(BaseModel):
     """The size of the layers of one image, the largest one, as the registry has them."""
     requirements: Annotated[dict[MachineName, Requirements], Field(min_length=1)]
     """The requirements for a machine, by architecture."""
+    claims: Annotated[tuple[ListedClaim, ...], Field(max_length=MAX_CLAIMS)] = ()
+    """The first claims of the kit."""
     trust: Trust = Trust()
     """The signatures and attestations."""
 
@@ -110,7 +145,7 @@ class Entry(BaseModel):
     def form(self) -> dict[str, object]:
         """Return the JSON form, without empty fields."""
         form: dict[str, object] = json.loads(self.model_dump_json(exclude_none=True))
-        return form
+        return {name: value for name, value in form.items() if value or name != "claims"}
 
 
 def read_entry(text: str, where: str) -> Entry:

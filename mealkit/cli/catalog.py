@@ -265,6 +265,7 @@ def _facts(found: "FoundKit") -> list[str]:
     entry = found.entry
     needs = entry.any_requirements
     signers = ", ".join(entry.trust.signers) or "none that the catalogue knows of"
+    claims = [f"{item.name}: {item.metric} {item.value:g} ({item.source})" for item in entry.claims]
     lines = [
         f"kit        {entry.title}",
         *([f"purpose    {entry.description}"] if entry.description else []),
@@ -278,6 +279,7 @@ def _facts(found: "FoundKit") -> list[str]:
         f"download   {show_size(entry.download_bytes)}",
         f"licence    {entry.license}",
         f"owner      {entry.owner.team}, {entry.owner.contact}: {entry.owner.support}",
+        *(f"{'claims' if not number else '':9}  {text}" for number, text in enumerate(claims)),
         f"signed by  {signers}",
         f"attested   {', '.join(entry.trust.attested) or 'nothing that the catalogue knows of'}",
         f"versions   {', '.join(found.versions)}",

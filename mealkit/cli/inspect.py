@@ -81,6 +81,8 @@ def _describe(found: "Inspection") -> None:
 
 
 def _describe_kit(lock: "Lock") -> None:
+    from mealkit.units import show_size
+
     print_line(f"kit     {lock.about.name} {lock.about.version}")
     print_line(f"recipe  {lock.recipe}")
     print_line(f"model   {lock.model.name}, {len(lock.model.files)} files")
@@ -88,4 +90,13 @@ def _describe_kit(lock: "Lock") -> None:
         print_line(f"        {len(item.files)} of them signed by the publisher's key {item.key}")
     if lock.engine.excluded:
         print_line(f"without {', '.join(lock.engine.excluded)} (runtime.exclude)")
+    for claim in lock.claims:
+        data = f", on {claim.data}" if claim.data else ""
+        print_line(f"claim   {claim.name}: {claim.metric} {claim.value:g} ({claim.source}){data}")
+    if lock.cases:
+        print_line(f"cases   {len(lock.cases)}: {', '.join(case.name for case in lock.cases[:5])}")
+    for name, dataset in lock.datasets.items():
+        size = show_size(sum(file.size_bytes for file in dataset.files))
+        place = "in the image" if name in lock.datasets_in_image else "fetched for a test"
+        print_line(f"data    {name}: {len(dataset.files)} files, {size}, {place}")
     print_line(f"owner   {lock.about.owner.team}, {lock.about.owner.contact}")

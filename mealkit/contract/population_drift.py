@@ -7,6 +7,7 @@ standard library; the tests compare them with scipy on the values.
 """
 
 import math
+import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,7 +28,12 @@ _GROUPS = 10
 # With fewer values, PSI is mostly chance.
 _LEAST_VALUES = 100
 
+# The groups of all requests of a window: some 30 MB at most.
+_MOST_GROUPS = 200_000
+
 _Counts = Sequence[float]
+_Groups = tuple[tuple[Observed, int], ...]
+"""The groups of one request's values, and how many values each has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,11 @@ def _of_field(name: str, field: FieldProfile, now: FieldProfile) -> Iterable[Fie
 
 
 class DriftWindow:
-    """The last requests of a gateway, compared with the profile. Only groups are kept."""
+    """The last requests of a gateway, compared with the profile. Only groups are kept.
+
+    Requests with many different values take more memory, so fewer of them are kept. Threads may use
+    it at the same time.
+    """
 
     def __init__(
         self, contract: DataContract, profile: DataProfile, identify: Identify | None
@@ -112,11 +122,12 @@ class DriftWindow:
             )
             for name, field in self._profile.items()
         }
-        self._last: dict[str, deque[tuple[Observed, ...]]] = {
-            name: deque() for name in self._profile
-        }
+        self._last: dict[str, deque[_Groups]] = {name: deque() for name in self._profile}
+        self._kept = dict.fromkeys(self._profile, 0)
         self._counts: dict[str, Counter[Observed]] = {name: Counter() for name in self._profile}
         self._size = contract.drift_window
+        self._most = _MOST_GROUPS // (len(self._profile) or 1)
+        self._guard = threading.Lock()
 
     def add(self, values: Mapping[str, JsonValue]) -> None:
         """Count a request; the oldest one is forgotten when the window is full."""
@@ -124,16 +135,24 @@ class DriftWindow:
             value = value_at(values, name)
             if value is None:
                 continue
-            seen, counts = tuple(observer.observed(value)), self._counts[name]
-            last = self._last[name]
-            counts.update(seen)
-            last.append(seen)
-            if len(last) > self._size:
-                counts.subtract(last.popleft())
+            seen = Counter(observer.observed(value))
+            with self._guard:
+                self._count(name, seen)
+
+    def _count(self, name: str, seen: Counter[Observed]) -> None:
+        counts, last = self._counts[name], self._last[name]
+        counts.update(seen)
+        last.append(tuple(seen.items()))
+        self._kept[name] += len(seen)
+        while len(last) > self._size or self._kept[name] > self._most:
+            oldest = last.popleft()
+            counts.subtract(dict(oldest))
+            self._kept[name] -= len(oldest)
 
     def drift(self) -> dict[str, float]:
         """Return the largest PSI of each input's measures; inputs with few values are left out."""
-        found = {name: self._largest(name, field) for name, field in self._profile.items()}
+        with self._guard:
+            found = {name: self._largest(name, field) for name, field in self._profile.items()}
         return {name: value for name, value in found.items() if value is not None}
 
     def _largest(self, name: str, field: FieldProfile) -> float | None:

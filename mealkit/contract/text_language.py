@@ -1,6 +1,8 @@
 """The rule of a text's language, and the identifier that tells languages: py3langid."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import IO
 
 from mealkit.contract.field_values import Text
 from mealkit.contract.rule_forms import Place
@@ -13,6 +15,14 @@ _READ_CHARACTERS = 500
 _ALSO = {"no": frozenset({"nb", "nn"}), "nb": frozenset({"no"}), "nn": frozenset({"no"})}
 
 Identify = Callable[[str], str | None]
+
+
+class _InMemory:
+    """Stands in for the module tempfile: files are in memory until they are closed."""
+
+    @staticmethod
+    def TemporaryFile(suffix: str = "") -> IO[bytes]:  # noqa: N802  the module's name
+        return os.fdopen(os.memfd_create(f"model{suffix}"), "w+b")
 
 
 class LanguageCheck:
@@ -41,8 +51,11 @@ def language_identifier() -> Identify:
     Raises:
         ImportError: the package is not installed.
     """
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415  late: a few kits
+    from py3langid import modelio  # noqa: PLC0415  late: a few kits
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415
 
+    # It unpacks 70 MB into a temporary file, and a container may have no folder for one.
+    modelio.tempfile = _InMemory
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
 
     def identify(text: str) -> str | None:

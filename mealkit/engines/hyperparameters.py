@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from mealkit.engines.salting import (
+from mealkit.engines.other_values import (
     EVERY_OTHER,
     HALF,
     NEXT,

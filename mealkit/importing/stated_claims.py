@@ -183,20 +183,24 @@ def _value(stated: Any, metric: Metric, *, is_percent: bool) -> _Value:
         return _Value(number, comment, {"relative": 0.05})
     if abs(number) > _PERCENT:
         raise _UnfitError("the value is neither a share nor a percentage")
-    if has_sign:
-        how = "with a percent sign"
-    elif abs(number) > 1:
-        how = "which was taken as a percentage, because it is larger than 1"
-    elif is_percent:
-        how = "which was taken as a percentage, because other values of the file are larger than 1"
-    else:
-        how = "which was taken as a share, and not as a percentage"
-    is_share = how.startswith("which was taken as a share")
+    how, is_share = _understood(number, has_sign=has_sign, is_percent=is_percent)
     if metric in _POINTS:
         value = _scaled(number, 2 if is_share else 0)
         return _Value(value, f"In points of 0 to 100. Stated as {text}, {how}.", {"absolute": 1})
     value = _scaled(number, 0 if is_share else -2)
     return _Value(value, f"Stated as {text}, {how}.", {"absolute": 0.01})
+
+
+def _understood(number: float, *, has_sign: bool, is_percent: bool) -> tuple[str, bool]:
+    """Return how a number is understood, in words, and whether it is a share."""
+    if has_sign:
+        return "with a percent sign", False
+    if abs(number) > 1:
+        return "which was taken as a percentage, because it is larger than 1", False
+    if is_percent:
+        reason = "because other values of the file are larger than 1"
+        return f"which was taken as a percentage, {reason}", False
+    return "which was taken as a share, and not as a percentage", True
 
 
 def _number(stated: Any) -> tuple[float, bool]:

@@ -10,8 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from mealkit.digest import Digest
 from mealkit.errors import Problem, problem
 from mealkit.files.pointers import MAX_POINTER_BYTES, pointer_in
@@ -27,7 +25,6 @@ from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.search import Search, TooManyError, has_wildcard
 from mealkit.kit.wording import dotted
 from mealkit.names import loose_path_fault
-from mealkit.recipe.data_profile import DataProfile
 from mealkit.untrusted import UntrustedError, read_file
 
 KIT_NAME = "kit.yaml"
@@ -183,20 +180,12 @@ class KitFiles:
         text = data[:MAX_SCANNED_BYTES].decode(errors="replace")
         return data if self._is_open(name, text, place) else None
 
-    def profile(self) -> DataProfile | None:
-        """Return the profile that ``data.profile`` names; None if it is not written yet."""
-        place: FieldPath = ("data", "profile")
+    def profile(self) -> str | None:
+        """Return the text of the profile that ``data.profile`` names; None if there is none yet."""
         name = _relative(_part(_part(self._document.data, "data"), "profile"))
         if not name or not (self._folder / name).exists():
             return None
-        text = self._text(name, place, "KIT_INVALID")
-        try:
-            return None if text is None else DataProfile.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            message = f"{name} is not a profile of data: {first['msg'][:200]}"
-            self._report("KIT_INVALID", place, message, f"mealkit fit FILE... --profile {name}")
-            return None
+        return self._text(name, ("data", "profile"), "KIT_INVALID")
 
     def code(self) -> dict[str, str]:
         """Return the text of every file of code that can be read, by its path in the folder."""

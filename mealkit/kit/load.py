@@ -87,11 +87,11 @@ def load_kit(
     files = KitFiles(file.parent, document, bounds)
     prompts, code, wheels, signers = files.prompts(), files.code(), files.wheels(), files.signers()
     case_files = files.case_files()
-    profile = files.profile()
+    profile, misfit = _profile(files.profile(), document)
     files.check_places()
     files.check_own_text(text)
     lines = _requirement_problems(document)
-    problems = _in_order([*found, *refused, *lines, *check(document), *files.problems])
+    problems = _in_order([*found, *refused, *lines, *check(document), *files.problems, *misfit])
     if problems or kit is None:
         raise KitError(*problems)
     warnings = tuple(_warnings(kit, document, profile))
@@ -115,6 +115,17 @@ def _validated(document: Document) -> tuple[Kit | None, list[Problem]]:
         return Kit.model_validate_json(json.dumps(document.data)), []
     except ValidationError as error:
         return None, problems_of(error, Kit, document.data, document)
+
+
+def _profile(text: str | None, document: Document) -> tuple[DataProfile | None, list[Problem]]:
+    try:
+        return None if text is None else DataProfile.model_validate_json(text), []
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        message = f"data.profile: the file is not a profile: {first['msg'][:200]}"
+        hint = "write it again: mealkit fit FILE... --profile FILE"
+        where = document.where(("data", "profile"))
+        return None, [problem("KIT_INVALID", message, hint=hint, where=where)]
 
 
 def _requirement_problems(document: Document) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """Which pinned values of a kit can be changed one at a time, and the kit's lock with one changed.
 
 No I/O: values in, values out. What a value is changed to is stated by its engine
-(``engines.salting``); prompts are shortened here.
+(``engines.other_values``); prompts are shortened here.
 """
 
 import json
@@ -13,7 +13,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from mealkit.acceptance.salt_report import ChangedValue, LeftValue
 from mealkit.digest import Digest
-from mealkit.engines.salting import Other, Pinned, salted
+from mealkit.engines.other_values import Other, Pinned, salted
 from mealkit.errors import failure
 from mealkit.lock.kit_parts import KitParts
 from mealkit.lock.resolve import offline_lock

@@ -26,12 +26,14 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 """A language by its code in ISO 639."""
 
 
-class _Rule(StrictModel):
+class Rule(StrictModel):
+    """A rule of an input."""
+
     action: Annotated[Action, CHANGES_ANSWERS] = Action.REFUSE
     """refuse (422), warn (a header and a count), or off."""
 
 
-class SchemaRule(_Rule):
+class SchemaRule(Rule):
     """The value is valid by a JSON Schema, or each item of a list, if the schema is not for lists.
 
     That is so if its type is stated and is not array.
@@ -41,7 +43,7 @@ class SchemaRule(_Rule):
     """The JSON Schema (2020-12); without references to other documents."""
 
 
-class LanguageRule(_Rule):
+class LanguageRule(Rule):
     """The text is in one of the languages that the kit was made for."""
 
     allowed: Annotated[
@@ -52,7 +54,7 @@ class LanguageRule(_Rule):
     """Shorter texts are not judged: their language cannot be told."""
 
 
-class LengthRule(_Rule):
+class LengthRule(Rule):
     """The text has a number of characters or of the model's tokens within bounds."""
 
     minimum_characters: Annotated[Annotated[int, Field(ge=0)] | None, CHANGES_ANSWERS] = None
@@ -65,7 +67,7 @@ class LengthRule(_Rule):
     """The most tokens of the model's tokenizer."""
 
 
-class RangeRule(_Rule):
+class RangeRule(Rule):
     """A number, or each number of a list, is within bounds."""
 
     minimum: Annotated[FiniteFloat | None, CHANGES_ANSWERS] = None
@@ -76,7 +78,7 @@ class RangeRule(_Rule):
     """The unit of the numbers, such as "degrees Celsius", for messages and people."""
 
 
-class AgeRule(_Rule):
+class AgeRule(Rule):
     """A date is not older than some days."""
 
     maximum_days: Annotated[Annotated[int, Field(ge=0, le=100000)], CHANGES_ANSWERS]
@@ -85,7 +87,7 @@ class AgeRule(_Rule):
     """The member with the date, where the input is an object or a list of objects."""
 
 
-class ProvenanceRule(_Rule):
+class ProvenanceRule(Rule):
     """An object, or each object of a list, states where it is from."""
 
     required: Annotated[
@@ -94,7 +96,7 @@ class ProvenanceRule(_Rule):
     """The fields that must be there and not empty, such as source, date, license."""
 
 
-class TextQualityRule(_Rule):
+class TextQualityRule(Rule):
     """The text is whole: readable characters, no text that repeats itself, no signs of a scan."""
 
     undecodable: Annotated[Share | None, CHANGES_ANSWERS] = None
@@ -109,7 +111,7 @@ class TextQualityRule(_Rule):
     """The largest share of words that look like errors of character recognition, such as l0ve."""
 
 
-class DuplicateRule(_Rule):
+class DuplicateRule(Rule):
     """No two texts of a list in one request are nearly the same."""
 
     similarity: Annotated[Share, CHANGES_ANSWERS] = 0.9

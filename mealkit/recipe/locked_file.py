@@ -9,10 +9,10 @@ from mealkit.strings import Bytes, RelativePath
 
 
 class LockedFile(StrictModel):
-    """One file of the model: its path, and the digest of its bytes."""
+    """One file of the model or of a data set: its path, and the digest of its bytes."""
 
     path: Annotated[RelativePath, CHANGES_ANSWERS]
-    """The file's path below /models."""
+    """The file's path below /models, or below the folder of the data sets."""
     sha256: Annotated[Digest, CHANGES_ANSWERS]
     """The digest of the file's bytes."""
     size_bytes: Annotated[Bytes, CHANGES_ANSWERS]

@@ -82,7 +82,7 @@ class _Files(StrictModel):
     files: Annotated[tuple[RelativePath, ...], Field(min_length=1), CHANGES_ANSWERS]
     """The files, by name or pattern (``*.safetensors``; not for http)."""
     into: Annotated[LoosePath | None, CHANGES_ANSWERS] = None
-    """The folder below /models for the files."""
+    """The folder for the files: below /models, or below the data set's own."""
     sha256: Annotated[dict[RelativePath, Sha256], KEEPS_ANSWERS] = Field(default_factory=dict)
     """The required SHA-256 of a file, by the file's name. The lock rejects any other."""
     mirrors: Annotated[tuple[Place, ...], KEEPS_ANSWERS] = ()

@@ -21,7 +21,7 @@ from mealkit.addresses import is_loopback
 from mealkit.errors import MealkitError, failure
 from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
 from mealkit.web.retry import TRANSIENT_STATUS
-from mealkit.web.trust import tls_context, untrusted_words
+from mealkit.web.trust import shared_context, untrusted_words
 
 # The environment's proxies are not used for these.
 _LOOPBACK = ("all://localhost", "all://127.0.0.0/8", "all://[::1]")
@@ -46,7 +46,7 @@ def new_client(verify: ssl.SSLContext | None = None, **options: Any) -> httpx2.C
         SourceError: ``SOURCE_UNREACHABLE``: a proxy's address cannot be used.
     """
     try:
-        return _Client(verify=verify or tls_context(), mounts=dict.fromkeys(_LOOPBACK), **options)
+        return _Client(verify=verify or shared_context(), mounts=dict.fromkeys(_LOOPBACK), **options)
     except (ValueError, httpx2.InvalidURL) as error:
         raise failure(
             "SOURCE_UNREACHABLE",

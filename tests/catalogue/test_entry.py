@@ -5,9 +5,16 @@ import random
 
 import pytest
 
-from mealkit.catalogue.entry import MAX_ENTRY_BYTES, read_entry, version_key
+from mealkit.catalogue.entry import (
+    MAX_CLAIMS,
+    MAX_ENTRY_BYTES,
+    ListedClaim,
+    read_entry,
+    version_key,
+)
 from mealkit.digest import canonical_json
 from mealkit.errors import StoreError
+from mealkit.recipe.claims import Claimed, Metric, Tolerance
 
 
 def text_of(entry, **changes):
@@ -17,7 +24,24 @@ def text_of(entry, **changes):
 def test_an_entry_is_read_as_it_was_written(make_entry):
     """Also by a version of mealkit that does not know all its fields."""
     entry = make_entry()
-    assert read_entry(text_of(entry, claims=["of the next version"]), "here") == entry
+    assert read_entry(text_of(entry, news=["of the next version"]), "here") == entry
+
+
+def test_an_entry_has_the_first_claims_in_short(make_entry):
+    """A kit with many long claims can be listed; one without has the entry that it always had."""
+    long = Claimed(
+        name="table-1",
+        source="T" * 2000,
+        metric=Metric.SPEARMAN,
+        value=0.8,
+        tolerance=Tolerance(absolute=0.1),
+        hardware="H" * 2000,
+    )
+    entry = make_entry(claims=(ListedClaim.of(long),) * MAX_CLAIMS)
+    assert read_entry(text_of(entry), "here") == entry
+    assert len(text_of(entry)) < MAX_ENTRY_BYTES // 2
+    assert entry.claims[0].source == "T" * 200
+    assert "claims" not in make_entry().form()
 
 
 def test_it_is_pulled_by_digest(make_entry):
@@ -45,6 +69,11 @@ def test_it_is_pulled_by_digest(make_entry):
         ({"requirements": {}}, "requirements: "),
         ({"requirements": {"amd64": {"gpu": "none", "new": 1}}}, "requirements.amd64"),
         ({"trust": {"signers": ["a"] * 17}}, "trust.signers: "),
+        ({"claims": ["of another kind"]}, "claims.0: "),
+        (
+            {"claims": [{"name": "a", "source": "b", "metric": "c", "value": "NaN"}]},
+            "claims.0.value",
+        ),
         ({"description": "x" * MAX_ENTRY_BYTES}, f"at most {MAX_ENTRY_BYTES} are allowed"),
     ],
 )

@@ -16,6 +16,7 @@ from mealkit.catalogue.site import Site, site_files
 from mealkit.catalogue.site_pages import Version
 from mealkit.digest import Digest
 from mealkit.errors import problem
+from mealkit.recipe.claims import Claimed, Metric, Tolerance
 from mealkit.recipe.kit import Contact
 from mealkit.recipe.lock import read_lock
 from mealkit.recipe.lock_records import LockedPrompt
@@ -42,10 +43,18 @@ def versions():
         }
     )
     prompt = LockedPrompt(file="prompts/q.jinja", sha256=Digest.of(b"x"), text=EVIL)
+    claim = Claimed(
+        name="table-1",
+        source=EVIL,
+        metric=Metric.SPEARMAN,
+        value=0.8,
+        tolerance=Tolerance(absolute=0.1),
+    )
     hostile = sbert.model_copy(
         update={
             "about": sbert.about.model_copy(update={"name": "hostile", "description": EVIL}),
             "prompts": {"query": prompt},
+            "claims": (claim,),
         }
     )
     owner = Contact(team=EVIL, contact="https://example.org/'\"><b>", support=EVIL)

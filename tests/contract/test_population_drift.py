@@ -114,6 +114,25 @@ def test_a_window_follows_the_last_requests():
     assert max(window.drift().values()) < SOME_DRIFT
 
 
+def test_a_window_is_bounded():
+    """Requests with many different numbers push out older ones before the window is full."""
+    contract = CONTRACT.model_copy(update={"drift_window": 1_000_000})
+    profile = profile_of(rows(1, 2000))
+    edges = profile.inputs["series"].numbers.edges
+    spread = {"series": [edge + 1e-9 for edge in edges]}
+    window = DriftWindow(contract, profile, None)
+    for row in rows(2, 400):
+        window.add(row)
+    before = window.drift()["series"]
+    for _ in range(100_000 // len(edges)):
+        window.add(spread)
+    only = DriftWindow(contract, profile, None)
+    for _ in range(100):
+        only.add(spread)
+    assert before < SOME_DRIFT
+    assert window.drift()["series"] == pytest.approx(only.drift()["series"], rel=0.01)
+
+
 def test_a_profile_has_no_value_of_the_data():
     """Nothing in a published profile is a text, an extreme number, or a group of few values."""
     data = [*rows(1, 500), {"text": "y" * 77_777, "series": [123456.789, -987.654]}]

@@ -1,6 +1,7 @@
 """The language of a text is told by py3langid, and compared with those that a kit was made for."""
 
 import json
+import tempfile
 
 import pytest
 
@@ -16,7 +17,10 @@ NORWEGIAN = "Den raske brune reven hopper over den late hunden, og så løper de
 
 @pytest.fixture(scope="module")
 def tools():
-    return ToolSet(identify_language=language_identifier())
+    """The identifier, loaded where no file can be written, as in a container with a read-only root."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", "/nowhere")
+        return ToolSet(identify_language=language_identifier())
 
 
 def broken(tools, values, **rule):

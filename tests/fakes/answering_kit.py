@@ -18,7 +18,7 @@ from mealkit.lock.resolve import resolve
 from mealkit.recipe.cases import Case
 from mealkit.recipe.claims import Claimed, LockedDataset
 from mealkit.recipe.kit import Feature, Task
-from mealkit.recipe.lock import Lock
+from mealkit.recipe.lock import Lock, lock_bytes
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import FolderOrigin
 
@@ -69,6 +69,8 @@ class AnsweringKit:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.headers: list[dict[str, str]] = []
         self.recipe = str(lock.recipe)
+        self.manifest: Any = lock_bytes(lock)
+        self.key: str | None = None
         self.address = ""
         self.most_at_once = 0
         self._now = 0
@@ -99,10 +101,12 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        if self.path == "/v1/metadata":
+        if self.kit.key and self.headers.get("Authorization") != f"Bearer {self.kit.key}":
+            self._send(401, {}, {})
+        elif self.path == "/v1/metadata":
             self._send(200, {}, {"recipe": self.kit.recipe, "image": None})
         elif self.path == "/v1/manifest":
-            self._send(200, {}, json.loads(self.kit.lock.model_dump_json(by_alias=True)))
+            self._send(200, {}, self.kit.manifest)
         else:
             self._send(404, {}, {})
 

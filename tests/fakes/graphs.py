@@ -1,5 +1,7 @@
 """ONNX models, written by onnx."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 
@@ -39,4 +41,27 @@ def graph_with_data_inside(constant: str, branch: str) -> bytes:
     x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.BOOL, [1])
     graph = onnx.helper.make_graph(nodes, "g", [x], [y])
     written: bytes = onnx.helper.make_model(graph).SerializeToString()
+    return written
+
+
+def int8_weights(graph: Path, least_values: int = 4096) -> bytes:
+    """A model with the tensors of another one's data file as 8-bit integers, inside the graph."""
+    model = onnx.load(graph)
+    kept, added, nodes = [], [], []
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < least_values:
+            kept.append(tensor)
+            continue
+        scale = np.float32(np.abs(values).max() / 127)
+        whole = np.clip(np.round(values / scale), -127, 127).astype(np.int8)
+        names = [f"{tensor.name}.int8", f"{tensor.name}.scale"]
+        added.append(onnx.numpy_helper.from_array(whole, names[0]))
+        added.append(onnx.numpy_helper.from_array(np.asarray(scale), names[1]))
+        nodes.append(onnx.helper.make_node("DequantizeLinear", names, [tensor.name]))
+    nodes += model.graph.node
+    del model.graph.initializer[:], model.graph.node[:]
+    model.graph.initializer.extend((*kept, *added))
+    model.graph.node.extend(nodes)
+    written: bytes = model.SerializeToString()
     return written

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -25,12 +26,13 @@ def kit(tmp_path_factory):
     return kit_with(tmp_path_factory.mktemp("kits"), f"{{input: {RULES}}}")
 
 
-def kit_with(folder, inputs):
+def kit_with(folder, inputs, more=""):
     """Return a copy of a kit, with a data contract of these inputs."""
     target = folder / "kit"
     shutil.copytree(KITS / "rake", target)
-    text = (target / "kit.yaml").read_text()
-    (target / "kit.yaml").write_text(f"{text}\ndata:\n  inputs: {inputs}\n")
+    text = re.sub(r"(?ms)^data:.*?(?=^\S|\Z)", "", (target / "kit.yaml").read_text())
+    data = f"data:\n  inputs: {inputs}\n" if inputs else ""
+    (target / "kit.yaml").write_text(f"{text}\n{data}{more}")
     return target
 
 
@@ -210,7 +212,7 @@ def test_a_text_needs_an_input(tmp_path):
 def test_a_kit_without_a_contract_is_a_problem(tmp_path):
     """Data cannot be compared with a contract that does not exist."""
     with pytest.raises(DataError, match="DATA_CONTRACT"):
-        fit(shutil.copytree(KITS / "rake", tmp_path / "kit"), written(tmp_path, "a.jsonl", "{}"))
+        fit(kit_with(tmp_path, None), written(tmp_path, "a.jsonl", "{}"))
 
 
 def test_the_kit_is_named_last_or_by_option(kit, tmp_path, monkeypatch):

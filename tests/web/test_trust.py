@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mealkit.web.trust import untrusted_words, uv_variables
+from mealkit.web.trust import shared_context, untrusted_words, uv_variables
 
 CLIENTS = ("hub", "uv", "registry", "mirror", "file", "range")
 
@@ -259,3 +259,14 @@ def test_a_variable_that_names_nothing_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_users_settings_of_uv_win(environment: dict[str, str], added: dict[str, str]) -> None:
     """uv is told nothing that its user has told it."""
     assert uv_variables(environment) == added
+
+
+def test_the_store_is_read_once_for_the_same_variables(company, monkeypatch):
+    """Clients share a context; another store is another context."""
+    found = shared_context()
+    assert shared_context() is found
+    with monkeypatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(company / "store" / "ca-certificates.crt"))
+        other = shared_context()
+    assert [item["subject"][0][0][1] for item in other.get_ca_certs()] == ["company"]
+    assert shared_context() is found

@@ -9,14 +9,7 @@ from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe, Values, tokenizer_features
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
 from mealkit.engines.llama_cpp.traits import TRAITS
-from mealkit.engines.published_models import (
-    Comments,
-    Published,
-    PublishedModels,
-    Served,
-    on_processors,
-)
-from mealkit.engines.salting import (
+from mealkit.engines.other_values import (
     EVERY_OTHER,
     Other,
     Pinned,
@@ -24,6 +17,13 @@ from mealkit.engines.salting import (
     another_file,
     instead,
     kept,
+)
+from mealkit.engines.published_models import (
+    Comments,
+    Published,
+    PublishedModels,
+    Served,
+    on_processors,
 )
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit

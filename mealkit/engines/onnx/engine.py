@@ -13,6 +13,7 @@ from mealkit.engines.hyperparameters import (
     RerankingHyperparameters,
 )
 from mealkit.engines.onnx.traits import TRAITS
+from mealkit.engines.other_values import another_file, kept
 from mealkit.engines.published_models import (
     Comments,
     Description,
@@ -22,7 +23,6 @@ from mealkit.engines.published_models import (
     TokenizerFiles,
     on_processors,
 )
-from mealkit.engines.salting import another_file, kept
 from mealkit.recipe.answers import StrictModel
 from mealkit.recipe.kit import Task
 from mealkit.recipe.requirements import Demand

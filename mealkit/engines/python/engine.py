@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, StringConstraints
 from mealkit.engines.engine import Recipe, Values
 from mealkit.engines.handler_source import Handler, handler_problems
 from mealkit.engines.imported_modules import unprovided_modules
-from mealkit.engines.salting import NEXT, Other, Pinned, Salted, kept
+from mealkit.engines.other_values import NEXT, Other, Pinned, Salted, kept
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
 from mealkit.recipe.answers import StrictModel

@@ -12,6 +12,7 @@ from mealkit.engines.hyperparameters import (
     GenerationHyperparameters,
     RerankingHyperparameters,
 )
+from mealkit.engines.other_values import EVERY_OTHER, kept
 from mealkit.engines.published_models import (
     Comments,
     PublishedModels,
@@ -19,7 +20,6 @@ from mealkit.engines.published_models import (
     TokenizerFiles,
     on_processors,
 )
-from mealkit.engines.salting import EVERY_OTHER, kept
 from mealkit.engines.transformers.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit

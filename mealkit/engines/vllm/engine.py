@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_va
 from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe, Values
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
+from mealkit.engines.other_values import EVERY_OTHER, instead, kept
 from mealkit.engines.published_models import (
     Comments,
     Published,
@@ -16,7 +17,6 @@ from mealkit.engines.published_models import (
     Served,
     TokenizerFiles,
 )
-from mealkit.engines.salting import EVERY_OTHER, instead, kept
 from mealkit.engines.vllm.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.document import Path
@@ -51,8 +51,11 @@ _PROCESSES_GIB = 1
 Fault = tuple[Path, str, str]
 _SPEED = "it changes the speed or the memory, and at most the last digits"
 _DEVICE = "another device needs another machine, and other packages"
-_TOOLS = "it only reads the calls of tools"
+_WEIGHTS = "it follows from the weights"
 
+_Packed = Literal["awq", "awq_marlin", "gptq", "gptq_marlin", "compressed-tensors"]
+Quantisation = Literal[_Packed, "fp8", "modelopt", "modelopt_fp4", "mxfp4"]
+CacheType = Literal["auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"]
 Count = Annotated[int, Field(ge=1, le=1_000_000), kept(_SPEED)]
 
 
@@ -78,26 +81,9 @@ class VllmSettings(StrictModel):
     """The maximum number of tokens computed together; at least max_length for embeddings."""
     enforce_eager: Annotated[bool, kept(_SPEED)] = False
     """Disable CUDA graphs and compilation: starts faster, answers more slowly."""
-    kv_cache_dtype: Annotated[
-        Literal["auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"],
-        instead("fp8", "auto"),
-    ] = "auto"
+    kv_cache_dtype: Annotated[CacheType, instead("fp8", "auto")] = "auto"
     """The type of the key and value cache; auto: the type of the computation."""
-    quantization: Annotated[
-        Literal[
-            "awq",
-            "awq_marlin",
-            "gptq",
-            "gptq_marlin",
-            "compressed-tensors",
-            "fp8",
-            "modelopt",
-            "modelopt_fp4",
-            "mxfp4",
-        ]
-        | None,
-        kept("the weights are stored in one type"),
-    ] = None
+    quantization: Annotated[Quantisation | None, kept(_WEIGHTS)] = None
     """The quantisation of the weights, if their config.json does not state it."""
     enable_prefix_caching: Annotated[bool, EVERY_OTHER] = False
     """Reuse what earlier requests computed. Faster, but it can change the last digits."""
@@ -110,9 +96,7 @@ class VllmSettings(StrictModel):
     """Give the same answer to the same request, whatever else is computed. This costs speed and
     needs a GPU of compute capability 9.0; without it an answer can vary with the load. Null: true
     on a GPU, false on a CPU, where vLLM does not support it. The lock has the value."""
-    tokenizer_mode: Annotated[
-        Literal["hf", "mistral", "auto"], kept("the weights have one kind of tokenizer")
-    ] = "hf"
+    tokenizer_mode: Annotated[Literal["hf", "mistral", "auto"], kept(_WEIGHTS)] = "hf"
     """The kind of tokenizer: hf reads tokenizer.json."""
     model_impl: Annotated[Literal["vllm", "transformers"], EVERY_OTHER] = "vllm"
     """The code that computes the model: vLLM's own, or that of transformers."""
@@ -129,7 +113,7 @@ class VllmSettings(StrictModel):
             "qwen3_xml",
         ]
         | None,
-        kept(_TOOLS),
+        kept("it only reads the calls of tools"),
     ] = None
     """The format of the model's tool calls, if hyperparameters.tool_calls has no name for it."""
 

@@ -7,8 +7,9 @@ from mealkit.digest import Digest, file_chunks
 from mealkit.errors import failure
 from mealkit.lock.kit_parts import PythonTarget
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.kit.fetching_data import fetch_datasets
 from mealkit.pipeline.kit.opened_kit import OpenedKit
-from mealkit.pipeline.kit.supplies import downloader, open_dataset_supplies, open_supplies
+from mealkit.pipeline.kit.supplies import downloader, open_supplies
 from mealkit.plan.layers import Bytecode, DebianTree, InputFile, LayerPlan, WheelTree
 from mealkit.progress import Progress
 from mealkit.recipe.glibc import glibc_of
@@ -132,25 +133,6 @@ def fetch_weight_files(
     whole = kit.parts.kit
     with open_supplies(whole, kit.folder, kit.bounds, home, task) as supplies:
         found = fetch_weights(kit.folder, whole.model, files, supplies, progress.notice)
-    task.done(f"{len(files)} files")
-    return found
-
-
-def fetch_datasets(
-    kit: OpenedKit, files: Sequence[LockedFile], home: Home, progress: Progress
-) -> dict[Digest, Path]:
-    """Return the verified files of a kit's data sets, from the places that the kit names.
-
-    Raises:
-        SourceError: every place of a file failed.
-        StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
-    """
-    from mealkit.sources.dataset_files import fetch_locked_datasets
-
-    whole = kit.parts.kit
-    task = progress.task("data sets", sum(file.size_bytes for file in files))
-    with open_dataset_supplies(whole, kit.bounds, home, task) as supplies:
-        found = fetch_locked_datasets(kit.folder, whole.datasets, files, supplies, progress.notice)
     task.done(f"{len(files)} files")
     return found
 

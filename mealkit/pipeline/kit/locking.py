@@ -89,6 +89,10 @@ def _locked(
     kit: OpenedKit, upgrade: frozenset[Upgrade], home: Home, progress: Progress
 ) -> tuple[Lock, LockReport]:
     lock = resolve(kit.parts, KitInputs(kit, home, progress), kit.lock, upgrade)
+    if lock.claims or lock.cases:
+        from mealkit.pipeline.kit.first_rows import require_testable
+
+        require_testable(kit, lock, home)
     before = kit.lock.model_dump(mode="json") if kit.lock else {}
     changes = tuple(compare(before, lock.model_dump(mode="json"))) if kit.lock else ()
     if lock != kit.lock:

@@ -13,8 +13,8 @@ from mealkit.errors import MealkitError, Problem, failure, failures, problem
 from mealkit.oci.image import Image
 from mealkit.paths import DATASETS
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.image.fetching_inputs import fetch_datasets
 from mealkit.pipeline.image.taking_files import files_in_layer
+from mealkit.pipeline.kit.fetching_data import fetch_datasets
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.kit.supplies import downloader
 from mealkit.plan.layers import LayerKind

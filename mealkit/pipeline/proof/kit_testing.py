@@ -191,7 +191,7 @@ def _at_address(request: TestRequest, tester: Tester) -> Report:
     from mealkit.web.trust import tls_context
 
     address, key = request.run.target.rstrip("/"), _key(request.key_file)
-    parts = _checked_address(address)
+    parts = checked_address(address)
     is_plain = parts.scheme == "http" and not is_loopback(parts.hostname or "")
     if key and is_plain and not {parts.hostname, parts.netloc} & set(request.plain_hosts):
         raise failure(
@@ -204,7 +204,12 @@ def _at_address(request: TestRequest, tester: Tester) -> Report:
     return _asked(request, tester, Target(address, key=key, tls=tls))
 
 
-def _checked_address(address: str) -> SplitResult:
+def checked_address(address: str) -> SplitResult:
+    """Return the parts of an address to test.
+
+    Raises:
+        KitError: ``USAGE``, it has credentials, a query or a port that cannot be.
+    """
     parts = urlsplit(address)
     try:
         has_port = parts.port != 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mealkit.catalogue.catalogue import Catalogue, Listed, versions_of
-from mealkit.catalogue.entry import Entry, Trust
+from mealkit.catalogue.entry import MAX_CLAIMS, Entry, ListedClaim, Trust
 from mealkit.catalogue.merging import change, read_catalogue
 from mealkit.catalogue.records import MAX_README_BYTES, new_record
 from mealkit.digest import Digest
@@ -184,6 +184,7 @@ def _entry(reference: Reference, kit: KitImage, trust: Trust) -> Entry:
             sum(item.blob.size_bytes for item in image.layers) for image in kit.images
         ),
         requirements=_requirements(lock),
+        claims=tuple(ListedClaim.of(claim) for claim in lock.claims[:MAX_CLAIMS]),
         trust=trust,
     )
 

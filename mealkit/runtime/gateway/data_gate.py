@@ -12,11 +12,15 @@ from urllib.parse import quote
 
 from mealkit.contract.checker import Checker
 from mealkit.contract.field_values import texts_of, value_at
+from mealkit.contract.population_drift import DriftWindow
 from mealkit.contract.rule_forms import Place, ToolSet
+from mealkit.contract.text_language import language_identifier
 from mealkit.contract.text_length import LengthCheck, counts_tokens
+from mealkit.contract.value_schema import SchemaFaultError
 from mealkit.contract.violation import Violation
 from mealkit.errors import Problem, failure
-from mealkit.recipe.data_contract import Action, DataContract, LengthRule
+from mealkit.recipe.data_contract import Action, DataContract, LengthRule, Rule
+from mealkit.recipe.data_profile import DataProfile
 from mealkit.runtime.api.contract_inputs import ContractInputs
 from mealkit.runtime.api.endpoint import Asked, TextToCount
 from mealkit.runtime.api.prompt_length import count_of
@@ -24,8 +28,11 @@ from mealkit.runtime.api.reading import body_of
 from mealkit.runtime.gateway.problem_answers import DataRefusedError
 
 _SHOWN_VIOLATIONS = 10
-MAX_COUNTED = 2048
-"""The most texts of a request whose tokens are counted, as many as embeddings take."""
+MAX_TEXTS = 2048
+"""The most texts of an input whose tokens are counted or whose language is told, as many as
+embeddings take."""
+# A larger body is checked beside the event loop: either takes at most a few milliseconds.
+_QUICK_BYTES, _SLOW_BYTES = 16 * 1024, 1024
 # A tokenizer that normalises may make that many tokens of one character that is not ASCII, and adds
 # few to a text.
 _TOKENS_OF_A_CHARACTER = 64
@@ -63,16 +70,28 @@ class _TokenRule:
 class DataGate:
     """The data contract of a kit."""
 
-    def __init__(self, contract: DataContract, model: str, count: Count) -> None:
+    def __init__(
+        self, contract: DataContract, profile: DataProfile | None, model: str, count: Count
+    ) -> None:
         """Compile it.
 
         Raises:
-            SchemaFaultError: a schema cannot be used.
+            EngineError: ``ENGINE_START``, a schema cannot be used, or a package is missing.
         """
-        self._checker = Checker.of(contract, ToolSet())
+        try:
+            tells = any(_is_on(rules.languages) for rules in contract.inputs.values())
+            identify = language_identifier() if tells else None
+            self._checker = Checker.of(contract, ToolSet(identify_language=identify))
+        except (SchemaFaultError, ImportError) as error:
+            message = f"the data contract cannot be checked: {error}"
+            raise failure("ENGINE_START", message, hint="mealkit lock, then build again") from error
+        self._window = DriftWindow(contract, profile, identify) if profile else None
         self._model = model
         self._count = count
         self._token_rules = tuple(_token_rules(contract))
+        self._bounded = tuple(_bounded(contract))
+        self.small_bytes = _SLOW_BYTES if self._bounded else _QUICK_BYTES
+        """The largest body that is checked in the event loop."""
 
     def passed(self, asked: Asked) -> Asked:
         """Return a request that may pass, with its warnings and the texts to count.
@@ -84,6 +103,11 @@ class DataGate:
         if asked.inputs is None:
             return asked
         inputs = asked.inputs
+        for name in self._bounded:
+            _require_few(len(texts_of(name, value_at(inputs.values, name))), inputs.place(name))
+        if self._window:
+            # Also of refused requests: what callers send is what has drifted.
+            self._window.add(inputs.values)
         found = [
             replace(violation, field=inputs.place(violation.field))
             for violation in self._checker.check(inputs.values)
@@ -91,6 +115,10 @@ class DataGate:
         warnings = self._judged(found, asked) if found else ""
         to_count = tuple(self._undecided(inputs)) if self._token_rules else ()
         return replace(asked, inputs=None, to_count=to_count, data_warnings=warnings)
+
+    def drift(self) -> dict[str, float]:
+        """Return how far each input of the last requests is from the kit's profile."""
+        return self._window.drift() if self._window else {}
 
     async def counted(self, asked: Asked, ask: Callable[[bytes], Awaitable[bytes]]) -> Asked:
         """Return a request after its tokens were counted by ``ask``, with further warnings.
@@ -111,18 +139,11 @@ class DataGate:
         more = self._judged(found, asked) if found else ""
         return replace(asked, data_warnings=", ".join(filter(None, (asked.data_warnings, more))))
 
-    def _undecided(self, inputs: ContractInputs) -> list[TextToCount]:
-        found = [
-            TextToCount(rule.name, inputs.place(field), text, self._counting(text))
-            for rule in self._token_rules
-            for field, text in texts_of(rule.name, value_at(inputs.values, rule.name))
-            if not rule.is_decided(text)
-        ]
-        if len(found) > MAX_COUNTED:
-            message = f"the request has {len(found)} texts whose tokens are limited"
-            required = f"at most {MAX_COUNTED}"
-            raise failure("REQUEST_TOO_LARGE", f"{message}, {required}", required=required)
-        return found
+    def _undecided(self, inputs: ContractInputs) -> Iterator[TextToCount]:
+        for rule in self._token_rules:
+            for field, text in texts_of(rule.name, value_at(inputs.values, rule.name)):
+                if not rule.is_decided(text):
+                    yield TextToCount(rule.name, inputs.place(field), text, self._counting(text))
 
     def _counting(self, text: str) -> bytes:
         return body_of({"model": self._model, "prompt": text})
@@ -144,9 +165,28 @@ class DataGate:
 def _token_rules(contract: DataContract) -> Iterator[_TokenRule]:
     for name, rules in contract.inputs.items():
         length = rules.length
-        if length and length.action is not Action.OFF and counts_tokens(length):
+        if length and _is_on(length) and counts_tokens(length):
             only = {"minimum_characters": None, "maximum_characters": None}
             yield _TokenRule(name, length.model_copy(update=only))
+
+
+def _bounded(contract: DataContract) -> Iterator[str]:
+    """Yield the inputs whose rules take time for each text."""
+    for name, rules in contract.inputs.items():
+        length = rules.length
+        counts = length is not None and _is_on(length) and counts_tokens(length)
+        if counts or _is_on(rules.languages) or _is_on(rules.duplicates):
+            yield name
+
+
+def _require_few(count: int, where: str) -> None:
+    if count > MAX_TEXTS:
+        message = f"{where} has {count} texts, the limit of the data contract is {MAX_TEXTS}"
+        raise failure("REQUEST_TOO_LARGE", message, where=where)
+
+
+def _is_on(rule: Rule | None) -> bool:
+    return rule is not None and rule.action is not Action.OFF
 
 
 def _kind(rule: str) -> str:

@@ -168,7 +168,8 @@ class Service:
             ClientDisconnect: the caller disconnected while sending.
         """
         body = await held.unless_needed(read_body(request, self.max_body_bytes, held.add))
-        values = read_object(body) if len(body) <= _SMALL_BYTES else None
+        small = self.gate.small_bytes if self.gate else _SMALL_BYTES
+        values = read_object(body) if len(body) <= small else None
         if values is not None and not fills_many(self.served, values):
             asked = self._asked(endpoint, values)
         else:
@@ -291,4 +292,7 @@ def _gate_of(lock: Lock, metrics: Metrics) -> "DataGate | None":
     from mealkit.runtime.gateway.data_gate import DataGate  # noqa: PLC0415
 
     metrics.begin_violations(lock.data)
-    return DataGate(lock.data, lock.model.name, metrics.violated)
+    gate = DataGate(lock.data, lock.data_profile, lock.model.name, metrics.violated)
+    if lock.data_profile:
+        metrics.watch_drift(gate.drift)
+    return gate

@@ -4,7 +4,7 @@ Names begin with ``mealkit_``; metrics of the engine's work have OpenTelemetry's
 Prometheus' spelling.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,6 +15,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from mealkit.errors import CATALOGUE, EngineError, Owner, PreflightError, Problem, RequestError
 from mealkit.recipe.data_contract import RULES, Action, DataContract
@@ -198,6 +200,10 @@ class Metrics:
         """Count a request that violates a rule of the data contract for an input."""
         self._violations.labels(field, rule).inc()
 
+    def watch_drift(self, drift: Callable[[], Mapping[str, float]]) -> None:
+        """Use ``drift`` to get how far each input is from the profile, whenever they are read."""
+        self._registry.register(_Drift(drift))
+
     def count_connections(self, count: Callable[[], int]) -> None:
         """Use ``count`` to get the number of open connections."""
         gauge = Gauge("mealkit_connections", "Open connections of callers", registry=self._registry)
@@ -206,6 +212,24 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class _Drift(Collector):
+    """The drift of the data contract's inputs; an input with few values has none."""
+
+    def __init__(self, drift: Callable[[], Mapping[str, float]]) -> None:
+        self._drift = drift
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauge of each input."""
+        family = GaugeMetricFamily(
+            "mealkit_data_drift",
+            "Population stability index of the last requests and the data that the kit is for",
+            labels=["field"],
+        )
+        for name, value in self._drift().items():
+            family.add_metric([name], value)
+        return [family]
 
 
 class _Use:

@@ -31,7 +31,7 @@ from mealkit.stores.registry.registry_endpoint import (
 from mealkit.stores.registry.unfinished import UnfinishedUploads
 from mealkit.web.http_client import USER_AGENT, new_client
 from mealkit.web.retry import Retry
-from mealkit.web.trust import tls_context
+from mealkit.web.trust import shared_context, tls_context
 
 
 class Registries:
@@ -151,7 +151,7 @@ class Registries:
     def _client(self, endpoint: RegistryEndpoint, retry: Retry) -> RegistryClient:
         with self._lock:
             if not self._https:
-                self._https.append(self._open(tls_context()))
+                self._https.append(self._open(shared_context()))
             if endpoint not in self._clients:
                 http = self._https[0]
                 names = (endpoint.registry, endpoint.authority)

@@ -104,23 +104,28 @@ def test_what_is_no_report_of_this_image_is_not_signed(desk, file, code):
 
 
 def test_the_result_travels_with_the_image(attested, tmp_path):
-    """Copied to another repository, pulled, saved and loaded elsewhere: verify still shows it."""
-    copied = f"{attested.host}/mirror/rake:1.0.0"
+    """Copied, pulled, saved, loaded elsewhere and pushed from there: verify still shows it."""
+    copied, pushed = (f"{attested.host}/{name}/rake:1.0.0" for name in ("mirror", "again"))
     volume = str(tmp_path / "rake.tar")
-    steps = (
-        ("copy", attested.place, copied),
-        ("pull", copied),
-        ("save", copied, volume),
-    )
-    for step in steps:
-        code, _, said = attested(*step)
+
+    def done(*arguments):
+        code, out, said = attested(*arguments)
         assert code == 0, said
+        return out
+
+    done("copy", attested.place, copied)
+    done("pull", copied)
+    done("save", copied, volume)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEALKIT_HOME", str(tmp_path / "elsewhere"))
-        code, _, said = attested("load", volume)
-        assert code == 0, said
-        form = json.loads(attested("verify", "rake:1.0.0", "--key", "team.key.pub", "--json")[1])
-    assert {item["test"] for item in form["tests"]} == {"mealkit test", "mealkit preflight"}
+        done("load", volume)
+        done("push", "rake:1.0.0", pushed)
+        for place in ("rake:1.0.0", pushed):
+            form = json.loads(done("verify", place, "--key", "team.key.pub", "--json"))
+            tests = {item["test"] for item in form["tests"]}
+            assert tests == {"mealkit test", "mealkit preflight"}
+            kinds = {item["predicateType"] for item in form["verified"]}
+            assert "https://in-toto.io/attestation/svr/v0.2" in kinds
 
 
 def test_a_statement_of_another_recipe_is_shown_as_stale(desk):

@@ -1,12 +1,16 @@
 """A kit's data contract: what is refused, what is only noted, and where it is said."""
 
 import json
+from bisect import bisect_right
+from contextlib import suppress
 
 import pytest
 from fakes.kits import KIT, kit_of
 
-from mealkit.errors import MealkitError
+from mealkit.contract.observation import LENGTH_EDGES
+from mealkit.errors import DataError, MealkitError
 from mealkit.recipe.data_contract import DataContract
+from mealkit.recipe.data_profile import DataProfile, FieldProfile, Histogram
 from mealkit.recipe.kit import Feature, Task
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.classify import CLASSIFY
@@ -16,8 +20,9 @@ from mealkit.runtime.api.predict import PREDICT
 from mealkit.runtime.api.rerank import RERANK
 from mealkit.runtime.api.responses.responses_endpoint import RESPONSES
 from mealkit.runtime.api.served_model import ServedModel
-from mealkit.runtime.gateway.data_gate import MAX_COUNTED, DataGate
+from mealkit.runtime.gateway.data_gate import MAX_TEXTS, DataGate
 from mealkit.runtime.gateway_packages import GATEWAY_REQUIREMENTS, gateway_requirements
+from mealkit.runtime.watch.metrics import Metrics
 
 SHORT = {"length": {"maximum_characters": 8}}
 LONG = "more than eight"
@@ -27,6 +32,14 @@ PROMPTS = {"ask": ("{{ text }} {{ more }}?", ("text", "more"))}
 
 def contract(**inputs):
     return DataContract.model_validate_json(json.dumps({"inputs": inputs}))
+
+
+def lengths(counts):
+    """The groups of a profile, from how many texts of each length there are."""
+    found = [0] * (len(LENGTH_EDGES) + 1)
+    for length, count in counts.items():
+        found[bisect_right(LENGTH_EDGES, length)] += count
+    return tuple(found)
 
 
 def said(text):
@@ -41,7 +54,7 @@ def passed(make_api_lock):
         lock = make_api_lock(task, features=CHAT_FEATURES, prompts=PROMPTS)
         served = ServedModel.of(lock.model_copy(update={"data": rules}))
         counted = []
-        gate = DataGate(rules, served.model, lambda name, rule: counted.append((name, rule)))
+        gate = DataGate(rules, None, served.model, lambda name, rule: counted.append((name, rule)))
         run.counted = counted
         return gate.passed(endpoint.prepare({"model": served.model, **values}, served))
 
@@ -146,6 +159,8 @@ def test_tokens_are_no_way_around_the_contract(passed):
     assert (error.problems[0].code, error.problems[0].where) == ("REQUEST_UNSUPPORTED", "input")
 
 
+ENGLISH = "The soup is served with a slice of bread, and everyone gets a second plate."
+GERMAN = "Die Suppe wird mit einer Scheibe Brot gereicht, und alle bekommen einen Teller."
 TOKENS = {"length": {"maximum_tokens": 20}}
 
 
@@ -159,11 +174,49 @@ def test_only_undecided_texts_are_counted(passed, text, counted):
     assert asked.held_bytes >= len(asked.body) + counted * len(text)
 
 
-def test_texts_to_count_are_bounded(passed):
-    """A list in the input of own code may have more texts than the engine can count."""
-    rules, texts = contract(texts=TOKENS), ["x" * 20] * (MAX_COUNTED + 1)
-    error = refusal(passed, PREDICT, Task.PREDICTION, rules, input={"texts": texts})
-    assert error.problems[0].code == "REQUEST_TOO_LARGE"
+@pytest.mark.parametrize("rules", [TOKENS, {"duplicates": {}}])
+def test_texts_that_take_time_are_bounded(passed, rules):
+    """A list in the input of own code may have two hundred thousand texts."""
+    texts, few = ["x" * 40] * (MAX_TEXTS + 1), {"texts": rules}
+    error = refusal(passed, PREDICT, Task.PREDICTION, contract(**few), input={"texts": texts})
+    fault = error.problems[0]
+    assert (fault.code, fault.where) == ("REQUEST_TOO_LARGE", "input.texts")
+
+
+def test_a_text_in_another_language(passed):
+    """The identifier is loaded for the kits whose contract asks for languages."""
+    rules = contract(input={"languages": {"allowed": ["en"]}})
+    error = refusal(passed, EMBEDDINGS, Task.EMBEDDINGS, rules, input=[ENGLISH, GERMAN])
+    fault = error.problems[0]
+    assert (fault.code, fault.where) == ("DATA_LANGUAGES", "input[1]")
+    assert (fault.measured, fault.required) == ("the language de", "en")
+
+
+def test_drift_is_that_of_the_last_requests(make_api_lock):
+    """Compared with the profile in the lock, refused requests included; no text is kept."""
+    usual = Histogram(edges=LENGTH_EDGES, counts=lengths({5: 990, 10: 10}))
+    field = FieldProfile(values=1000, missing=0, characters=usual)
+    profile = DataProfile(rows=1000, inputs={"input": field})
+    rules = contract(input=SHORT).model_copy(update={"drift_window": 200})
+    served = ServedModel.of(make_api_lock(Task.EMBEDDINGS))
+    metrics = Metrics("m")
+    gate = DataGate(rules, profile, served.model, metrics.violated)
+    metrics.watch_drift(gate.drift)
+
+    def ask(text, times):
+        for _ in range(times):
+            with suppress(DataError):
+                gate.passed(EMBEDDINGS.prepare({"model": served.model, "input": text}, served))
+
+    ask("short", 99)
+    assert "mealkit_data_drift{" not in metrics.text().decode()
+    ask("short", 101)
+    assert gate.drift()["input"] < 0.25
+    ask(LONG, 200)
+    assert gate.drift()["input"] > 1
+    assert 'mealkit_data_drift{field="input"} ' in metrics.text().decode()
+    ask("short", 200)
+    assert gate.drift()["input"] < 0.25
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,10 @@ MODEL_NAME = "stand-in"
 ALL = frozenset(Feature)
 
 
-@pytest.fixture
-def kit(start, make_api_lock):
-    return start(make_api_lock(features=ALL)).wait_ready()
+@pytest.fixture(scope="module")
+def kit(start_shared, make_api_lock):
+    """A kit for all tests that leave it ready."""
+    return start_shared(make_api_lock(features=ALL)).wait_ready()
 
 
 def events_of(answer):

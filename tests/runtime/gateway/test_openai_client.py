@@ -24,9 +24,10 @@ def client_of(kit, kind=openai.OpenAI):
     return kind(base_url=f"{kit.client.base_url}/v1", api_key="any", max_retries=0)
 
 
-@pytest.fixture
-def kit(start, make_api_lock):
-    return start(make_api_lock(features=frozenset(Feature))).wait_ready()
+@pytest.fixture(scope="module")
+def kit(start_shared, make_api_lock):
+    """A kit for all tests: none of them leaves a trace in it."""
+    return start_shared(make_api_lock(features=frozenset(Feature))).wait_ready()
 
 
 @pytest.fixture

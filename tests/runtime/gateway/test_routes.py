@@ -12,9 +12,10 @@ OPENAI_FIELDS = {"message", "type", "code", "param"}
 ERROR_FIELDS = OPENAI_FIELDS | {"mealkit_code", "owner", "hint", "where", "request_id"}
 
 
-@pytest.fixture
-def kit(start):
-    return start().wait_ready()
+@pytest.fixture(scope="module")
+def kit(start_shared):
+    """A kit for all tests that count nothing."""
+    return start_shared().wait_ready()
 
 
 def test_embeddings_shape(kit):
@@ -140,8 +141,9 @@ def test_caller_that_goes_away(start, make_lock, tmp_path):
     assert kit.embed("hello").status_code == 200
 
 
-def test_metrics(kit):
+def test_metrics(start):
     """State, start, requests, seconds, tokens and failures are counted."""
+    kit = start().wait_ready()
     kit.embed("three small words")
     kit.embed("long:99")
     kit.client.get("/nowhere")

@@ -7,9 +7,17 @@ from pydantic import BaseModel, Field
 
 from mealkit.engines.hyperparameters import GenerationHyperparameters
 from mealkit.engines.llama_cpp.engine import LlamaCppSettings
+from mealkit.engines.other_values import (
+    EVERY_OTHER,
+    HALF,
+    Pinned,
+    Salted,
+    another_file,
+    instead,
+    salted,
+)
 from mealkit.engines.python.engine import PredictionHyperparameters
 from mealkit.engines.registry import engine_names, recipe_of
-from mealkit.engines.salting import EVERY_OTHER, HALF, Pinned, Salted, another_file, instead, salted
 
 FILES = ("chat_template.jinja", "model.gguf", "model-q8.gguf", "short.jinja")
 
