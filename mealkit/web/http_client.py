@@ -46,7 +46,9 @@ def new_client(verify: ssl.SSLContext | None = None, **options: Any) -> httpx2.C
         SourceError: ``SOURCE_UNREACHABLE``: a proxy's address cannot be used.
     """
     try:
-        return _Client(verify=verify or shared_context(), mounts=dict.fromkeys(_LOOPBACK), **options)
+        return _Client(
+            verify=verify or shared_context(), mounts=dict.fromkeys(_LOOPBACK), **options
+        )
     except (ValueError, httpx2.InvalidURL) as error:
         raise failure(
             "SOURCE_UNREACHABLE",

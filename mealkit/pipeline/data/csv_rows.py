@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mealkit.contract.fit_report import FileFault
-from mealkit.pipeline.data.rows import MAX_ROW_BYTES, Columns, Row, Rows
+from mealkit.pipeline.data.checked_rows import MAX_ROW_BYTES, Columns, Row, Rows
 from mealkit.untrusted import shown
 
 _SEPARATORS = (",", "\t", ";", "|")

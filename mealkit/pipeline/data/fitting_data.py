@@ -13,11 +13,11 @@ from mealkit.contract.population_drift import drift_between
 from mealkit.contract.profiler import LEAST_ROWS, Profiler
 from mealkit.errors import failure
 from mealkit.files.whole import write_whole
+from mealkit.pipeline.data.checked_rows import Columns
 from mealkit.pipeline.data.data_files import DataFile, data_files
 from mealkit.pipeline.data.fit_counts import FitCounts
 from mealkit.pipeline.data.fit_tools import FitTools, fit_tools
 from mealkit.pipeline.data.reading_rows import rows_of
-from mealkit.pipeline.data.rows import Columns
 from mealkit.pipeline.data.stated_contract import StatedContract, contract_of
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import Here, look

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mealkit.contract.fit_report import FileFault
-from mealkit.pipeline.data.rows import MAX_ROW_BYTES, Rows
+from mealkit.pipeline.data.checked_rows import MAX_ROW_BYTES, Rows
 from mealkit.untrusted import UntrustedError, parse_json
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.contract.fit_report import FileFault
-from mealkit.pipeline.data.rows import Columns, Rows
+from mealkit.pipeline.data.checked_rows import Columns, Rows
 
 _BATCH_ROWS = 1024
 _MAX_GROUP_BYTES = 8 * 1024**3

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 
 from mealkit.contract.fit_report import FileFault
 from mealkit.errors import failure
+from mealkit.pipeline.data.checked_rows import Columns, Rows
 from mealkit.pipeline.data.csv_rows import csv_rows
 from mealkit.pipeline.data.data_files import DataFile, Format
 from mealkit.pipeline.data.json_lines import json_rows
 from mealkit.pipeline.data.parquet_rows import parquet_rows
-from mealkit.pipeline.data.rows import Columns, Rows
 from mealkit.pipeline.data.text_rows import text_rows
 from mealkit.untrusted import UntrustedError, decompressed, open_regular
 

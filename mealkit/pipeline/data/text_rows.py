@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mealkit.contract.fit_report import FileFault
-from mealkit.pipeline.data.rows import MAX_ROW_BYTES, Rows
+from mealkit.pipeline.data.checked_rows import MAX_ROW_BYTES, Rows
 
 
 def text_rows(name: str, chunks: Iterable[bytes], column: str) -> Rows:
