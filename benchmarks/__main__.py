@@ -31,6 +31,7 @@ from benchmarks.topics.pushes import pushes
 from benchmarks.topics.requests import requests
 from benchmarks.topics.signatures import signatures
 from benchmarks.topics.starts import starts
+from benchmarks.topics.tests import tests
 from benchmarks.topics.throughput import throughputs
 from benchmarks.topics.transfers import transfers
 
@@ -46,6 +47,7 @@ TOPICS: Mapping[str, Topic] = {
     "requests": requests,
     "contract": contracts,
     "chat": chats,
+    "test": tests,
     "throughput": throughputs,
     "transfer": transfers,
     "archive": archives,

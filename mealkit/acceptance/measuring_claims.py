@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mealkit.acceptance.answer_journal import AnswerJournal, Reply
@@ -47,8 +47,10 @@ class ClaimTests:
     datasets: Mapping[str, Path]
     options: TestOptions
     listener: TestListener
-    digests: dict[str, str]
+    digests: dict[str, str] = field(default_factory=dict)
     """The digest of each file of data that was read, by its path."""
+    notes: list[str] = field(default_factory=list)
+    """Remarks for the report."""
 
     def results(self, claims: Sequence[Claimed]) -> tuple[ClaimResult, ...]:
         """Measure and judge claims; those without data come last, because memory is a peak."""
@@ -144,6 +146,9 @@ class ClaimTests:
         if not METRICS[claim.metric].is_speed:
             concurrency = self.options.concurrency or DEFAULT_CONCURRENCY
             with self._journal(claim, seed) as journal:
+                if journal is not None and journal.replies:
+                    known = f"{len(journal.replies)} answers are from a test that was interrupted"
+                    self.notes.append(f"{claim.name}: {known}")
                 replies = asking.ask_all(questions, concurrency, journal)
             if journal is not None:
                 journal.delete()

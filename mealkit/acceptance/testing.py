@@ -69,7 +69,7 @@ def run_tests(
     recipe = str(about["recipe"])
     target = replace(target, recipe=recipe)
     cases = () if options.claims else _cases(lock, target, options, listener)
-    tests = ClaimTests(lock, target, datasets, options, listener, {})
+    tests = ClaimTests(lock, target, datasets, options, listener)
     results = tests.results(claims)
     return Report(
         mealkit_version=__version__,
@@ -90,6 +90,7 @@ def run_tests(
         cases=cases,
         datasets=tests.digests,
         libraries=versions(_packages(claims)),
+        notes=tuple(tests.notes),
     )
 
 

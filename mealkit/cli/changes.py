@@ -23,4 +23,13 @@ def change_lines(changes: Iterable["Change"]) -> Iterator[str]:
 def _shown(value: Any) -> str:
     if value is None:
         return "nothing"
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    if isinstance(value, str):
+        return value
+    return json.dumps(_stated(value), sort_keys=True, default=str)
+
+
+def _stated(value: Any) -> Any:
+    """Leave out the empty fields of a whole item, such as a claim that is new."""
+    if isinstance(value, dict):
+        return {name: _stated(item) for name, item in value.items() if item not in (None, [], {})}
+    return [_stated(item) for item in value] if isinstance(value, list) else value

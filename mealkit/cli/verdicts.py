@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SAMPLES = 5
 _SHOWN_CHARACTERS = 100
-_EVERY_SECONDS = 5.0
+_EVERY_SECONDS = 2.0
 
 
 class TestLines:
@@ -90,6 +90,9 @@ def _lines(report: "Report") -> Iterator[str]:
         if item.verdict.value != "holds":
             yield ""
             yield from _details(item)
+
+    for note in report.notes:
+        yield f"note: {note}"
 
 
 def _row(item: "ClaimResult") -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 from mealkit.kit.document import Path
 from mealkit.strings import Size
 
-_DISCRIMINATOR = "source"
+# The fields that say which variant of a model a mapping is.
+_DISCRIMINATORS = ("source", "kind")
 
 
 def field_at(model: type[BaseModel], data: Any, path: Path) -> FieldInfo | None:
@@ -99,13 +100,21 @@ def _decided(annotation: Any, data: Any) -> Any:
     members = [_decided(item, data) for item in get_args(annotation) if item is not types.NoneType]
     if len(members) == 1:
         return members[0]
-    tag = data.get(_DISCRIMINATOR) if isinstance(data, dict) else None
-    return next((item for item in members if tag is not None and tag in _tags(item)), None)
+    given = data if isinstance(data, dict) else {}
+    return next(
+        (
+            item
+            for item in members
+            for name in _DISCRIMINATORS
+            if name in given and given[name] in _tags(item, name)
+        ),
+        None,
+    )
 
 
-def _tags(member: Any) -> tuple[Any, ...]:
+def _tags(member: Any, name: str) -> tuple[Any, ...]:
     if not (isinstance(member, type) and issubclass(member, BaseModel)):
         return ()
-    field = member.model_fields.get(_DISCRIMINATOR)
+    field = member.model_fields.get(name)
     annotation = field.annotation if field else None
     return get_args(annotation) if get_origin(annotation) is Literal else ()

@@ -47,7 +47,7 @@ def _fault(
     inner = _path_in(data, item["loc"], item["type"])
     kind = BAD_KEY if item["loc"][-1:] == ("[key]",) else item["type"]
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        inner = (*inner, "source")
+        inner = (*inner, item.get("ctx", {}).get("discriminator", "'source'").strip("'"))
     parent = model_at(model, data, inner[:-1])
     path = (*prefix, *inner)
     homes = homes_of(model, inner[-1]) if kind == "extra_forbidden" and inner else []

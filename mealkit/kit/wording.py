@@ -163,7 +163,8 @@ def _choice(fault: Fault) -> _Words:
 
 
 def _untagged(fault: Fault) -> _Words:
-    return f"{fault.name} is missing", "add `source:`, the kind of source"
+    what = "of source" if fault.last == "source" else "of question"
+    return f"{fault.name} is missing", f"add `{fault.last}:`, the kind {what}"
 
 
 def _pattern(fault: Fault) -> _Words:
@@ -196,6 +197,11 @@ def _long(fault: Fault) -> _Words:
     limit = fault.context["max_length"]
     message = f"{fault.name} has {len(fault.value)} characters, expected at most {limit}"
     return message, "shorten it"
+
+
+def _many(fault: Fault) -> _Words:
+    limit, count = fault.context["max_length"], fault.context["actual_length"]
+    return f"{fault.name} has {count} items, expected at most {limit}", "leave some out"
 
 
 def _list(fault: Fault) -> _Words:
@@ -247,6 +253,7 @@ def _explained(fault: Fault) -> str | None:
     text = fault.field.description if fault.field else None
     if not text:
         return None
+    text = " ".join(text.split())
     return text[:1].lower() + (text[1:] if text.endswith("...") else text[1:].removesuffix("."))
 
 
@@ -267,6 +274,7 @@ _WORDS: Mapping[str, Callable[[Fault], _Words]] = {
     "string_too_short": _empty,
     "too_short": _empty,
     "string_too_long": _long,
+    "too_long": _many,
     "tuple_type": _list,
     "dict_type": _mapping,
     "model_type": _mapping,

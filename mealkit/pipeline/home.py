@@ -58,6 +58,11 @@ class Home:
         return self.root / "tests"
 
     @property
+    def case_files(self) -> Path:
+        """The files of images' cases, for tests. Prune deletes them."""
+        return self.root / "case-files"
+
+    @property
     def runs(self) -> Path:
         """Running sandboxes: their records and logs."""
         return self.root / "runs"

@@ -19,6 +19,10 @@ MAX_CASES = 1000
 """The most cases of a kit."""
 
 
+Endpoint = Annotated[str, Field(pattern=r"^/v[0-9]/[a-z/]{1,60}$")]
+"""The path of one of the kit's endpoints."""
+
+
 class Expectation(StrictModel):
     """One thing that an answer must be: exactly one of its forms, for the value at ``at``.
 
@@ -70,7 +74,7 @@ class Case(StrictModel):
     """The case's name."""
     description: Annotated[Text | None, KEEPS_ANSWERS] = None
     """What the case shows, in a sentence."""
-    endpoint: Annotated[Line | None, KEEPS_ANSWERS] = None
+    endpoint: Annotated[Endpoint | None, KEEPS_ANSWERS] = None
     """The endpoint, such as /v1/completions; the task's first one, if left out."""
     request: Annotated[dict[Line, JsonValue], KEEPS_ANSWERS]
     """The body of the request, without ``model``."""

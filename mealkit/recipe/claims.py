@@ -11,7 +11,7 @@ from pydantic import Field, FiniteFloat, JsonValue, model_validator
 
 from mealkit.recipe.answers import KEEPS_ANSWERS, StrictModel
 from mealkit.recipe.locked_file import LockedFile
-from mealkit.strings import Line, Name, RelativePath, Text, Url, Variable
+from mealkit.strings import Line, MaybeLine, Name, RelativePath, Text, Url, Variable
 
 MAX_CLAIMS = 200
 """The most claims of a kit."""
@@ -22,7 +22,7 @@ MAX_DATA_FILES = 1000
 
 Column = Annotated[Line, Field(max_length=200)]
 """A column of a data set: a key of its JSON objects, or the name of a column of CSV or Parquet."""
-Pointer = Annotated[str, Field(pattern=r"^(/[^\s]*)?$", max_length=500)]
+Pointer = Annotated[MaybeLine, Field(pattern=r"^(/[^\s]*)?$", max_length=500)]
 """A JSON Pointer (RFC 6901); the empty string is the whole value."""
 
 

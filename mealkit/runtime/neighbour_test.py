@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mealkit.errors import MealkitError, Problem, failure
-from mealkit.paths import DATASETS, DEFAULTS, TESTS
+from mealkit.paths import CASES, DATASETS, DEFAULTS, TESTS
 from mealkit.untrusted import UntrustedError, read_file
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def _tested(options: argparse.Namespace, environment: Mapping[str, str], root: P
             limit=options.limit,
             concurrency=options.concurrency,
             timeout_seconds=options.timeout,
+            case_files=root / CASES,
         ),
         _Lines(),
     )

@@ -44,6 +44,13 @@ def test_a_short_change_is_one_line():
     assert list(change_lines(changes)) == ["a.b: 1 -> nothing", "c: nothing -> x", "d: true -> [1]"]
 
 
+def test_a_new_item_is_shown_without_its_empty_fields():
+    """A claim has some twenty fields, and most kits set eight."""
+    claim = {"name": "a", "url": None, "slices": [], "ask": {"kind": "b", "parameters": {}}, "n": 0}
+    (line,) = change_lines([Change("claims.a", None, claim)])
+    assert line == 'claims.a: nothing -> {"ask": {"kind": "b"}, "n": 0, "name": "a"}'
+
+
 def test_changed_lines_of_a_text_are_a_block():
     """Before and after, each line marked."""
     lines = list(change_lines([Change("prompts.q.text:3", "old\nlines", "new")]))

@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from fakes.kits import KIT
 from pydantic import ValidationError
 
 from mealkit.kit.document import read_document
 from mealkit.kit.problems import problems_of
-from mealkit.recipe.kit import Contact, Hardware, Model
+from mealkit.recipe.kit import Contact, Hardware, Kit, Model
 
 
 def problems(model, text, prefix=()):
@@ -76,3 +77,47 @@ def test_a_value_that_a_union_refuses_twice_is_told_once():
     found = problems(Hardware, "gpu: none\nmemory: 1GiB\ndisk: much\n")
     assert len(found) == 1
     assert "auto" in found[0][2]
+
+
+def _of_kit(**fields):
+    """The problems of a whole kit with these fields."""
+    text = json.dumps({**KIT, **fields})
+    document, _ = read_document(text, "kit.yaml")
+    with pytest.raises(ValidationError) as caught:
+        Kit.model_validate_json(text)
+    return problems_of(caught.value, Kit, document.data, document)
+
+
+ASK = {"kind": "similarity", "first": "a", "second": "b"}
+
+
+@pytest.mark.parametrize(
+    ("ask", "where", "message", "hint"),
+    [
+        (
+            {"kind": "similarty"},
+            "kind",
+            "is 'similarty', expected one of embedding",
+            "'similarity'",
+        ),
+        ({"kind": None}, "kind", "is missing", "add `kind:`, the kind of question"),
+        ({"second": None}, "second", "is missing", "the column with the second text"),
+        ({"secnd": "b", "second": None}, "secnd", "does not exist", "did you mean 'second'?"),
+    ],
+)
+def test_a_question_of_a_claim_is_explained_by_its_kind(ask, where, message, hint):
+    """The kind decides which fields a question has, as the source does for weights."""
+    whole = {name: value for name, value in {**ASK, **ask}.items() if value is not None}
+    claim = {"name": "a", "source": "b", "data": "c", "metric": "spearman", "value": 1}
+    claim |= {"ask": whole, "tolerance": {"absolute": 1}}
+    (found,) = _of_kit(claims=[claim])
+    assert f"claims[0].ask.{where}" in found.message
+    assert message in found.message
+    assert hint in (found.hint or "")
+
+
+def test_a_list_that_is_too_long_is_counted():
+    """In the words of a kit, not of its models."""
+    cases = [{"name": "a", "request": {}}] * 1001
+    (found,) = _of_kit(cases=cases)
+    assert found.message == "cases has 1001 items, expected at most 1000"

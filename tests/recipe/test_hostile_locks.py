@@ -17,9 +17,12 @@ KITS = Path(__file__).parents[2] / "kits"
 LOCKS = sorted(KITS.glob("*/kit.lock"))
 # What a kit's author writes freely, and is never part of a path, a command or a line.
 FREE = ("text", "description", "support", "title", "hyperparameters", "settings")
+FREE += ("request", "equals", "contains", "matches", "schema")
 LINES = ("a\nRUN id", "a\x1b[2Jb", "a\u202eb", "a\0b", "a\u2028b")
 PATHS = ("/srv/backup", "../../etc/passwd", "a/../../b", "", "a" * 5000, "-rf /")
 # Names for people, which may have slashes and dashes; they are one line all the same.
+# What of claims and cases names something of the kit; the rest is columns, and places in answers.
+NAMING = ("name", "data", "corpus", "prompt", "endpoint", "url")
 PEOPLE = ("license", "team", "name", "url", "contact", "doi", "architecture", "method", "dtypes")
 
 
@@ -72,7 +75,11 @@ def test_no_string_of_a_lock_leads_out_of_a_folder():
     """Names, file names, versions and paths are refused where they are absolute or have ``..``."""
     accepted = []
     for form, way in NAMES:
-        if (way[-1] in PEOPLE and way[0] != "runtime") or "environment" in way:
+        if (way[-1] in PEOPLE and way[0] not in {"runtime", "claims", "cases"}) or (
+            "environment" in way
+        ):
+            continue
+        if way[0] in {"claims", "cases"} and way[-1] not in NAMING:
             continue
         for text in PATHS:
             try:
@@ -120,6 +127,18 @@ def test_a_wheel_is_one_of_its_package():
     way = ("gateway", "packages", 0, "filename")
     with pytest.raises(MealkitError, match="is not a wheel of"):
         read(replaced(RAKE, way, "other-1.0-py3-none-any.whl"))
+
+
+@pytest.mark.parametrize("text", ["/a\x1b[2Jb", "/a\u202eb", "/a b", "a", "//evil.invalid/x"])
+def test_places_in_answers_and_endpoints_have_a_form(text):
+    """A pointer is printed in reports, and an endpoint is a part of an address."""
+    case = {"name": "a", "request": {}, "endpoint": text}
+    with pytest.raises(MealkitError, match="LOCK_INVALID"):
+        read({**RAKE, "cases": [case]})
+    if not text.startswith("//"):  # as a pointer, that is an empty name
+        expected = {"at": text, "equals": 1}
+        with pytest.raises(MealkitError, match="LOCK_INVALID"):
+            read({**RAKE, "cases": [{"name": "a", "request": {}, "expect": [expected]}]})
 
 
 @pytest.mark.parametrize("second", ["model.onnx", "model.onnx/x"])

@@ -24,6 +24,7 @@ def test_every_input_of_the_lock_is_a_resolved_dependency_with_its_digest():
         *lock.engine.packages,
         *lock.gateway.packages,
         *lock.runtime.base.packages,
+        *(file for item in lock.datasets_in_image.values() for file in item.files),
     )
     assert {item["digest"]["sha256"] for item in resolved} == {item.sha256.hex for item in inputs}
     uris = {item["name"]: item.get("uri") for item in resolved}

@@ -69,6 +69,8 @@ def test_the_sbom_of_every_example_is_valid_and_has_each_input(name):
         *lock.engine.packages,
         *lock.gateway.packages,
         *lock.runtime.base.packages,
+        *lock.test_packages,
+        *(file for data in lock.datasets_in_image.values() for file in data.files),
     )
     assert {item.sha256.hex for item in inputs} == hashes
 

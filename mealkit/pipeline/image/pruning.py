@@ -44,6 +44,7 @@ def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> i
 
 def _unneeded(home: Home, roots: set[str]) -> Iterator[Path]:
     yield from home.indexes.glob("*")
+    yield from home.case_files.glob("*")
     yield from home.root.glob(f"{REBUILDS}*")  # of killed commands: those that run use the store
     if not _sandbox_runs(home):
         yield from (path for path in home.roots.glob("*") if path.name not in roots)

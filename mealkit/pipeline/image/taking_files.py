@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mealkit.assembly.lean import layer_kind
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError
+from mealkit.errors import MealkitError, failure
 from mealkit.oci.compression import max_unpacked_bytes, unpacked
-from mealkit.oci.image import Layer
+from mealkit.oci.image import Image, Layer
 from mealkit.oci.tar_source import StreamSource
 from mealkit.oci.untar import Kind, TarStream
+from mealkit.plan.layers import LayerKind
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
@@ -50,6 +52,30 @@ def files_in_layer(
     except UntrustedError as error:
         raise refusal(f"a layer of the image cannot be read: {error}", None, None) from error
     return found
+
+
+def data_in_image(
+    image: Image, wanted: Mapping[str, LockedFile], cache: FileCache
+) -> dict[Digest, Path]:
+    """Return the wanted files that an image has in its layers of data.
+
+    Raises:
+        StoreError: ``BLOB_DAMAGED``: the image has other bytes at a path; the disk is full.
+    """
+    found: dict[Digest, Path] = {}
+    for layer in image.layers:
+        left = {path: file for path, file in wanted.items() if file.sha256 not in found}
+        if left and layer_kind(layer) == LayerKind.DATASETS:
+            found |= files_in_layer(layer, left, cache, _damaged_in(layer))
+    return found
+
+
+def _damaged_in(layer: Layer) -> Refusal:
+    def damaged(message: str, measured: Digest | None, required: Digest | None) -> MealkitError:
+        where = layer.blob.digest
+        return failure("BLOB_DAMAGED", message, where=where, measured=measured, required=required)
+
+    return damaged
 
 
 def _requirement(path: str, file: LockedFile, refusal: Refusal) -> Callable[[Digest], None]:

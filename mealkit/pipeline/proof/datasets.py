@@ -7,17 +7,15 @@ with an image from its layers of data; and else from the origins that the lock n
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mealkit.assembly.lean import layer_kind
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError, Problem, failure, failures, problem
+from mealkit.errors import MealkitError, Problem, failures, problem
 from mealkit.oci.image import Image
 from mealkit.paths import DATASETS
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.image.taking_files import files_in_layer
+from mealkit.pipeline.image.taking_files import data_in_image
 from mealkit.pipeline.kit.fetching_data import fetch_datasets
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.kit.supplies import downloader
-from mealkit.plan.layers import LayerKind
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.locked_file import LockedFile
@@ -54,7 +52,8 @@ def _without_kit(
     cache = FileCache(home.files)
     found = {file.sha256: path for file in files if (path := cache.path(file.sha256))}
     if image is not None:
-        found |= _from_image([file for file in files if file.sha256 not in found], image, cache)
+        wanted = {f"{DATASETS}/{file.path}": file for file in files if file.sha256 not in found}
+        found |= data_in_image(image, wanted, cache)
     left = [file for file in files if file.sha256 not in found]
     if not left:
         return found
@@ -63,27 +62,6 @@ def _without_kit(
     missing = [file for file in left if file.sha256 not in found]
     if missing:
         raise _missing(missing, problems)
-    return found
-
-
-def _from_image(files: Sequence[LockedFile], image: Image, cache: FileCache) -> dict[Digest, Path]:
-    """Take files out of the image's layers of data."""
-    found: dict[Digest, Path] = {}
-    for layer in image.layers:
-        wanted = {f"{DATASETS}/{file.path}": file for file in files if file.sha256 not in found}
-        if layer_kind(layer) == LayerKind.DATASETS and wanted:
-
-            def damaged(
-                message: str,
-                measured: Digest | None,
-                required: Digest | None,
-                where: Digest = layer.blob.digest,
-            ) -> MealkitError:
-                return failure(
-                    "BLOB_DAMAGED", message, where=where, measured=measured, required=required
-                )
-
-            found |= files_in_layer(layer, wanted, cache, damaged)
     return found
 
 

@@ -22,6 +22,7 @@ from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.machine.clients import client_of, is_running, stop_kit
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.proof.datasets import dataset_paths
+from mealkit.pipeline.proof.files_of_cases import folder_of_cases
 from mealkit.pipeline.proof.peak_memory import peak_memory
 from mealkit.pipeline.proof.recipe_to_test import RecipeToTest, recipe_of_kit, stated_recipe
 from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
@@ -166,7 +167,7 @@ def _tested(
     kit = open_kit(named, home, request.allowed) if isinstance(named, KitFolder) else None
     paths = dataset_paths(lock, kit or image, home, tester.progress)
     tester = replace(tester, key=key)
-    return test_started(report, lock, paths, kit.folder if kit else None, tester)
+    return test_started(report, lock, paths, folder_of_cases(lock, kit or image, home), tester)
 
 
 def _require_testable(named: KitFolder, request: TestRequest, home: Home) -> None:
@@ -237,7 +238,7 @@ def _asked(request: TestRequest, tester: Tester, target: Target, name: str | Non
 def _with_recipe(found: RecipeToTest, tester: Tester, target: Target, name: str | None) -> Report:
     require_libraries(chosen_claims(found.lock, tester.options))
     paths = found.data(tester.home, tester.progress)
-    options = replace(tester.options, case_files=found.folder)
+    options = replace(tester.options, case_files=found.folder(tester.home))
     target = replace(target, recipe=found.recipe)
     if name is not None:
         target = replace(target, memory=lambda: peak_memory(name, found.lock, tester.home))

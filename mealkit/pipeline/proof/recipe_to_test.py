@@ -24,6 +24,7 @@ from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.opening_images import open_image
 from mealkit.pipeline.proof.datasets import dataset_paths
+from mealkit.pipeline.proof.files_of_cases import folder_of_cases
 from mealkit.pipeline.targets import KitFolder, kit_or_image_named
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, first_fault, read_lock
@@ -41,10 +42,9 @@ class RecipeToTest:
     recipe: str | None = None
     """The recipe digest that the kit must state; None: the lock's."""
 
-    @property
-    def folder(self) -> Path | None:
-        """The kit's folder, which has the files of its cases."""
-        return self.place.folder if isinstance(self.place, OpenedKit) else None
+    def folder(self, home: Home) -> Path | None:
+        """Return the folder with the files of the cases, from the kit or from its image."""
+        return folder_of_cases(self.lock, self.place, home)
 
     def data(self, home: Home, progress: Progress) -> Mapping[str, Path]:
         """Return the files of data; a claim whose data cannot be fetched is not judged."""

@@ -1,57 +1,91 @@
 """The data of an image's claims is found again: in the kit, in the image, or at its source."""
 
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from fakes.hub_server import HubServer
-from fakes.little import Heard, edit_kit
+from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 
-from mealkit.assembly.lean import layer_kind
+from mealkit.assembly.lean import layer_kind, lean_image
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.listed_files import listed_files
-from mealkit.pipeline.home import home_at
-from mealkit.pipeline.image.building import render_kit
+from mealkit.pipeline.home import Home, home_at
+from mealkit.pipeline.image.building import BuildReport, build_kit, render_kit
 from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.image.naming_builds import Taken
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.image.pruning import prune
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.opening_images import open_image
 from mealkit.pipeline.proof.datasets import dataset_paths
+from mealkit.pipeline.proof.files_of_cases import folder_of_cases
 from mealkit.plan.layers import LayerKind
 from mealkit.stores.local import LocalStore
+
+pytestmark = pytest.mark.xdist_group("datasets")
 
 ROWS = b'{"first": "a", "second": "b", "expected": 1}\n'
 LOCAL = {"source": "folder", "path": "data", "files": ["*.jsonl"]}
 
 
-@pytest.fixture
-def tested(kit: Path) -> Path:
-    """A kit with two files of data in its folder."""
-    (kit / "data").mkdir()
-    (kit / "data" / "pairs.jsonl").write_bytes(ROWS)
-    (kit / "data" / "corpus.jsonl").write_bytes(ROWS * 40_000)
-    edit_kit(kit, lambda form: form.update(datasets={"sts": LOCAL}))
-    return kit
+@dataclass(frozen=True)
+class KitWithData:
+    """A kit with two files of data in its folder, its home, and its image in a layout."""
+
+    kit: Path
+    home: Home
+    report: BuildReport
+    layout: Path
+
+
+def _built(kit, home, outputs=None, taken=Taken.REFUSED):
+    return build_kit(
+        kit,
+        frozen=False,
+        outputs=outputs or Outputs(),
+        home=home,
+        progress=Heard(),
+        taken=taken,
+    )
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory):
+    """One build for the tests that read it; what they write is elsewhere."""
+    folder = tmp_path_factory.mktemp("tested")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in OFFLINE.items():
+            patch.setenv(name, value)
+        kit = little_kit(folder / "kit")
+        (kit / "data").mkdir()
+        (kit / "data" / "pairs.jsonl").write_bytes(ROWS)
+        (kit / "data" / "corpus.jsonl").write_bytes(ROWS * 40_000)
+        edit_kit(kit, lambda form: form.update(datasets={"sts": LOCAL}))
+        home = home_at(folder / "home")
+        report = _built(kit, home, Outputs(output=[f"oci:{folder / 'layout'}"]))
+        yield KitWithData(kit, home, report, folder / "layout")
 
 
 def data_layers(image):
     return [layer for layer in image.layers if layer_kind(layer) == LayerKind.DATASETS]
 
 
-def test_local_data_travels_in_the_image(tested, home, build, tmp_path):
+def test_local_data_travels_in_the_image(tested, tmp_path):
     """The kit's folder gives the files in place; without it, a machine takes them from the image."""
-    report = build(tested, Outputs(output=[f"oci:{tmp_path / 'layout'}"]))
-    kit = open_kit(tested, home)
-    paths = dataset_paths(kit.lock, kit, home, Heard())
+    kit = open_kit(tested.kit, tested.home)
+    paths = dataset_paths(kit.lock, kit, tested.home, Heard())
     assert paths == {
-        "sts/corpus.jsonl": tested / "data" / "corpus.jsonl",
-        "sts/pairs.jsonl": tested / "data" / "pairs.jsonl",
+        "sts/corpus.jsonl": tested.kit / "data" / "corpus.jsonl",
+        "sts/pairs.jsonl": tested.kit / "data" / "pairs.jsonl",
     }
 
     elsewhere = home_at(tmp_path / "elsewhere")
-    with open_image(f"oci:{tmp_path / 'layout'}", elsewhere) as image:
+    with open_image(f"oci:{tested.layout}", elsewhere) as image:
         (layer,) = data_layers(image)
+        assert data_layers(lean_image(image)) == [layer]
         named = [path for path in listed_files([layer]) if path.endswith(b".jsonl")]
         assert sorted(named) == [
             b"opt/mealkit/datasets/sts/corpus.jsonl",
@@ -62,19 +96,7 @@ def test_local_data_travels_in_the_image(tested, home, build, tmp_path):
         "sts/corpus.jsonl": ROWS * 40_000,
         "sts/pairs.jsonl": ROWS,
     }
-    assert report.digest == image.digest
-
-
-def test_an_edit_of_the_data_changes_its_layer_and_the_kits_alone(tested, home, build):
-    """Data is drift of the lock; the recipe, the weights and the packages stay what they were."""
-    before = build(tested)
-    (tested / "data" / "pairs.jsonl").write_bytes(ROWS.replace(b'"a"', b'"c"'))
-    changes = [change.path for change in open_kit(tested, home).drift]
-    assert changes == ["datasets.sts.files.sts/pairs.jsonl.sha256"]
-    after = build(tested, again=True)
-    assert after.recipe == before.recipe
-    changed = {row.kind for row in after.images[0].layers if not row.reused}
-    assert changed == {"datasets", "kit"}
+    assert tested.report.digest == image.digest
 
 
 def test_data_from_elsewhere_is_fetched_and_kept_while_its_image_is(
@@ -107,9 +129,9 @@ def test_data_from_elsewhere_is_fetched_and_kept_while_its_image_is(
     assert dataset_paths(lock_of(whole), whole, elsewhere, Heard())["sts/pairs.jsonl"].is_file()
 
 
-def test_a_rendered_context_has_the_data(tested, home, tmp_path):
+def test_a_rendered_context_has_the_data(tested, tmp_path):
     """``docker build`` places the same files, and the Dockerfile states their digests."""
-    render_kit(tested, tmp_path / "context", frozen=False, home=home, progress=Heard())
+    render_kit(tested.kit, tmp_path / "context", frozen=True, home=tested.home, progress=Heard())
     (path,) = (tmp_path / "context").rglob("pairs.jsonl")
     assert path.read_bytes() == ROWS
     text = (tmp_path / "context" / "Dockerfile").read_text()
@@ -126,7 +148,7 @@ class Reader:
 """
 
 
-def test_the_files_of_cases_travel_in_the_image(kit, home, build):
+def test_the_files_of_cases_travel_in_the_image(kit, home, build, tmp_path):
     """They are pinned by digest, an edit is drift, and two cases may name the same file."""
     (kit / "pages").mkdir()
     (kit / "pages" / "a.png").write_bytes(b"\x89PNG\r\n")
@@ -149,6 +171,44 @@ def test_the_files_of_cases_travel_in_the_image(kit, home, build):
     (file,) = lock_of(image).case_files
     assert (file.path, file.sha256) == ("pages/a.png", Digest.of(b"\x89PNG\r\n"))
 
+    folder = folder_of_cases(lock_of(image), image, home_at(tmp_path / "elsewhere"))
+    assert (folder / "pages" / "a.png").read_bytes() == b"\x89PNG\r\n"
+    opened = open_kit(kit, home)
+    assert folder_of_cases(opened.lock, opened, home) == kit
+    assert folder_of_cases(opened.lock, None, home) is None
+
     (kit / "pages" / "a.png").write_bytes(b"other")
     changes = [change.path for change in open_kit(kit, home).drift]
     assert changes == [f"case_files.pages/a.png.{name}" for name in ("sha256", "size_bytes")]
+
+
+def test_an_image_with_other_data_than_its_lock_is_refused(tested, tmp_path):
+    """The bytes are compared with the lock before they are used."""
+    image = LocalStore(tested.home.store).image(str(tested.report.digest))
+    lock = lock_of(image)
+    (dataset,) = lock.datasets.values()
+    other = [file.model_copy(update={"sha256": Digest.of(b"other")}) for file in dataset.files]
+    changed = {"sts": dataset.model_copy(update={"files": tuple(other)})}
+    with pytest.raises(MealkitError) as caught:
+        dataset_paths(
+            lock.model_copy(update={"datasets": changed}),
+            image,
+            home_at(tmp_path / "elsewhere"),
+            Heard(),
+        )
+    (problem,) = caught.value.problems
+    assert problem.code == "BLOB_DAMAGED"
+    assert problem.required == Digest.of(b"other")
+
+
+def test_an_edit_of_the_data_changes_its_layer_and_the_kits_alone(tested, tmp_path):
+    """Data is drift of the lock; the recipe, the weights and the packages stay what they were."""
+    kit = tmp_path / "kit"
+    shutil.copytree(tested.kit, kit)
+    (kit / "data" / "pairs.jsonl").write_bytes(ROWS.replace(b'"a"', b'"c"'))
+    changes = [change.path for change in open_kit(kit, tested.home).drift]
+    assert changes == ["datasets.sts.files.sts/pairs.jsonl.sha256"]
+    after = _built(kit, tested.home, taken=Taken.REPLACED)
+    assert after.recipe == tested.report.recipe
+    changed = {row.kind for row in after.images[0].layers if not row.reused}
+    assert changed == {"datasets", "kit"}
