@@ -6,7 +6,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from mealkit.errors import problem
-from mealkit.recipe.data_contract import RULES
+from mealkit.recipe.data_contract import RULES, DataContract, InputContract, LengthRule
 from mealkit.runtime.api.endpoints import ENDPOINTS
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.state import Lifecycle, Status
@@ -35,6 +35,7 @@ _LABELS = {
     "gen_ai_request_model": "the name of the kit's model",
     "gen_ai_token_type": "`input` or `output`",
 }
+_CONTRACT = DataContract(inputs={"input": InputContract(length=LengthRule())})
 _GROUPS = (
     ("mealkit_", "The gateway", "Names of mealkit's own."),
     (
@@ -83,8 +84,7 @@ def _families() -> list[Metric]:
     metrics.missed("chat", 1.0, "REQUEST_TIMEOUT")
     metrics.failed(problem("REQUEST_TIMEOUT", ""))
     metrics.compared("salt", is_met=True)
-    metrics.violated("input", "length")
-    metrics.watch_drift(lambda: {"input": 0.0})
+    metrics.watch_data(_CONTRACT).watch_drift(lambda: {"input": 0.0})
     families = text_string_to_metric_families(metrics.text().decode())
     return sorted(families, key=lambda family: family.name)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from mealkit.recipe.data_contract import Action
 from mealkit.recipe.kit import Kit
 
 GATEWAY_REQUIREMENTS: tuple[str, ...] = (
@@ -31,10 +30,10 @@ def gateway_requirements(kit: Kit) -> tuple[str, ...]:
 
 
 def _further(kit: Kit) -> Iterator[str]:
-    inputs = kit.data.inputs.values() if kit.data else ()
-    if any(rules.schema_ and rules.schema_.action is not Action.OFF for rules in inputs) or any(
+    inputs = tuple(kit.data.inputs.values()) if kit.data else ()
+    if any("schema" in rules.active for rules in inputs) or any(
         expected.schema_ is not None for case in kit.cases for expected in case.expect
     ):
         yield _SCHEMAS
-    if any(rules.languages and rules.languages.action is not Action.OFF for rules in inputs):
+    if any("languages" in rules.active for rules in inputs):
         yield _LANGUAGES

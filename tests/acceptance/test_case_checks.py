@@ -47,6 +47,20 @@ def test_a_regular_expression_takes_linear_time():
     assert unmet(expected, "a" * 100_000 + "!") is not None
 
 
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"$ref": "file:///etc/hostname"}, "refers to another document"),
+        ({"pattern": "(?=a)b"}, "is not valid"),
+        ({"pattern": "^(a|a)*$"}, "does not match"),
+    ],
+)
+def test_a_schema_of_a_stranger_is_harmless(schema, said):
+    """Nothing is fetched for it, and its patterns take linear time."""
+    fault = unmet(Expectation.model_validate({"schema": schema}), "a" * 50_000 + "!")
+    assert said in fault
+
+
 def test_files_of_a_case_are_sent_as_data(tmp_path):
     """A file goes into the input as a data URL; one that is not here is the reason."""
     (tmp_path / "dot.png").write_bytes(b"png")

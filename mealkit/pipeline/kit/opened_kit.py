@@ -19,6 +19,7 @@ from mealkit.kit.files import image_path
 from mealkit.kit.load import LoadedKit, load_kit
 from mealkit.lock.claim_check import claim_problems
 from mealkit.lock.compare import Change
+from mealkit.lock.contract_check import contract_problems
 from mealkit.lock.drift import drift, needs_network
 from mealkit.lock.kit_parts import KitParts
 from mealkit.lock.resolve import offline_lock, requests_of
@@ -128,11 +129,15 @@ def open_kit(
         *_prompt_problems(loaded),
         *claim_problems(loaded.kit, engine.task, loaded.where),
     ]
+    recipe = recipe_of(loaded.kit.runtime.engine)
+    if not problems:
+        features = recipe.features(engine.task, engine.hyperparameters, engine.settings)
+        problems += contract_problems(loaded.kit, engine.task, features, loaded.where)
     if problems:
         raise failures(problems)
     parts = KitParts(
         kit=loaded.kit,
-        recipe=recipe_of(loaded.kit.runtime.engine),
+        recipe=recipe,
         task=engine.task,
         hyperparameters=engine.hyperparameters,
         settings=engine.settings,

@@ -272,6 +272,21 @@ class TokenizeAnswer(AnswerPart):
     """The ids of the tokens."""
 
 
+class DataViolation(AnswerPart):
+    """A value that violates a rule of the kit's data contract."""
+
+    field: str
+    """The field of the request."""
+    rule: str
+    """The rule, such as length.maximum_tokens."""
+    value: str
+    """The value, shortened."""
+    measured: str
+    """The measured value."""
+    required: str
+    """What the contract requires."""
+
+
 class ErrorContent(AnswerPart):
     """A problem, with the owner who can solve it."""
 
@@ -293,6 +308,8 @@ class ErrorContent(AnswerPart):
     """The exact place of the problem, such as a field of the request."""
     request_id: str
     """The request's id, which is also in the kit's log."""
+    violations: list[DataViolation] | None = None
+    """The first violations of the kit's data contract, if it refuses the request."""
 
 
 class ErrorAnswer(AnswerPart):

@@ -214,6 +214,8 @@ def _introduction(lock: Lock, served: ServedModel) -> str:
         f"Recipe `{lock.recipe}`: every answer has it in `X-Mealkit-Recipe`.",
         "A parameter that is unknown, or that this kit does not support, is refused by name.",
     ]
+    if lock.data:
+        lines.append("Requests must meet the kit's data contract: `data` in `/v1/manifest`.")
     if paper:
         lines.insert(0, f"From the paper: {paper.title}.")
     return "\n\n".join(lines)

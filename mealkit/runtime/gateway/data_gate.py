@@ -5,7 +5,7 @@ a counter. Nothing is repaired. The tokens of a text are counted by the engine, 
 characters do not decide.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +19,7 @@ from mealkit.contract.text_length import LengthCheck, counts_tokens
 from mealkit.contract.value_schema import SchemaFaultError
 from mealkit.contract.violation import Violation
 from mealkit.errors import Problem, failure
-from mealkit.recipe.data_contract import Action, DataContract, LengthRule, Rule
+from mealkit.recipe.data_contract import Action, DataContract, LengthRule
 from mealkit.recipe.data_profile import DataProfile
 from mealkit.runtime.api.contract_inputs import ContractInputs
 from mealkit.runtime.api.endpoint import Asked, TextToCount
@@ -60,8 +60,8 @@ class _TokenRule:
 
     def violations(
         self, asked: Sequence[TextToCount], counts: Mapping[str, int]
-    ) -> Iterator[Violation]:
-        """Yield the violations of the texts that were counted."""
+    ) -> Iterable[Violation]:
+        """Return the violations of the texts that were counted."""
         place = Place(self.name, "length", self.rule.action, "DATA_LENGTH")
         texts = [(item.where, item.text) for item in asked if item.name == self.name]
         return LengthCheck(place, self.rule, counts.__getitem__).check_texts(texts)
@@ -79,7 +79,7 @@ class DataGate:
             EngineError: ``ENGINE_START``, a schema cannot be used, or a package is missing.
         """
         try:
-            tells = any(_is_on(rules.languages) for rules in contract.inputs.values())
+            tells = any("languages" in rules.active for rules in contract.inputs.values())
             identify = language_identifier() if tells else None
             self._checker = Checker.of(contract, ToolSet(identify_language=identify))
         except (SchemaFaultError, ImportError) as error:
@@ -165,17 +165,16 @@ class DataGate:
 def _token_rules(contract: DataContract) -> Iterator[_TokenRule]:
     for name, rules in contract.inputs.items():
         length = rules.length
-        if length and _is_on(length) and counts_tokens(length):
+        if length and "length" in rules.active and counts_tokens(length):
             only = {"minimum_characters": None, "maximum_characters": None}
             yield _TokenRule(name, length.model_copy(update=only))
 
 
 def _bounded(contract: DataContract) -> Iterator[str]:
     """Yield the inputs whose rules take time for each text."""
+    counted = {rule.name for rule in _token_rules(contract)}
     for name, rules in contract.inputs.items():
-        length = rules.length
-        counts = length is not None and _is_on(length) and counts_tokens(length)
-        if counts or _is_on(rules.languages) or _is_on(rules.duplicates):
+        if name in counted or {"languages", "duplicates"} & set(rules.active):
             yield name
 
 
@@ -183,10 +182,6 @@ def _require_few(count: int, where: str) -> None:
     if count > MAX_TEXTS:
         message = f"{where} has {count} texts, the limit of the data contract is {MAX_TEXTS}"
         raise failure("REQUEST_TOO_LARGE", message, where=where)
-
-
-def _is_on(rule: Rule | None) -> bool:
-    return rule is not None and rule.action is not Action.OFF
 
 
 def _kind(rule: str) -> str:

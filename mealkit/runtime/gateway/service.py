@@ -291,8 +291,8 @@ def _gate_of(lock: Lock, metrics: Metrics) -> "DataGate | None":
     # Late: most kits have no data contract, and its packages are only in the images of those.
     from mealkit.runtime.gateway.data_gate import DataGate  # noqa: PLC0415
 
-    metrics.begin_violations(lock.data)
-    gate = DataGate(lock.data, lock.data_profile, lock.model.name, metrics.violated)
+    counters = metrics.watch_data(lock.data)
+    gate = DataGate(lock.data, lock.data_profile, lock.model.name, counters.violated)
     if lock.data_profile:
-        metrics.watch_drift(gate.drift)
+        counters.watch_drift(gate.drift)
     return gate

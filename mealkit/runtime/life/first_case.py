@@ -9,10 +9,13 @@ is the judgement that a release or a policy can demand.
 import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from mealkit.acceptance.answer_journal import Reply
 from mealkit.acceptance.case_checks import case_question, case_result
-from mealkit.errors import RequestError, failure
+from mealkit.acceptance.questions import Question
+from mealkit.errors import AcceptanceError, RequestError, failure
+from mealkit.paths import CASES
 from mealkit.recipe.cases import Case
 from mealkit.recipe.task_endpoints import case_endpoint
 from mealkit.runtime.api.endpoint import Asked
@@ -22,6 +25,7 @@ from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.life.warm_up import worker_answer
 from mealkit.untrusted import parse_json, shown
 
+_FILES = Path("/", CASES)
 _MAX_VALUES = 4_000_000
 _SHOWN = 200
 # A canary with the case takes at most this long, and this share of the time between canaries.
@@ -59,8 +63,10 @@ class FirstCase:
         began = time.perf_counter()
         try:
             body = await self._answer()
+        except LookupError as error:
+            unmet: str | None = f"it cannot be asked: {error}"
         except RequestError as error:
-            unmet: str | None = f"the kit refuses it: {error.problems[0].message}"
+            unmet = f"the kit refuses it: {error.problems[0].message}"
         else:
             self._seconds = time.perf_counter() - began
             # In a thread: the answer may be large, or the expectation a schema.
@@ -73,12 +79,14 @@ class FirstCase:
 
     def _fault(self, body: bytes) -> str | None:
         """Return how an answer differs from what the case expects."""
-        question = case_question(self._case, self._service.lock, None)
         try:
-            value = question.read(parse_json(body, max_values=_MAX_VALUES))
+            value = self._question().read(parse_json(body, max_values=_MAX_VALUES))
+            result = case_result(self._case, Reply(value))
         except ValueError as error:
             return f"the answer cannot be read: {error}"
-        result = case_result(self._case, Reply(value))
+        except AcceptanceError as error:
+            # An image whose lock is older than the statement has no package for it.
+            return f"the answer cannot be judged: {error.problems[0].message}"
         if not result.faults:
             return None
         fault = result.faults[0]
@@ -98,9 +106,12 @@ class FirstCase:
     async def _request(self, target: str, body: bytes) -> bytes:
         return await worker_answer(self._service, "POST", target, body)
 
+    def _question(self) -> Question:
+        return case_question(self._case, self._service.lock, _FILES)
+
     def _asked(self) -> Asked:
         served = self._service.served
-        values = {**self._case.request, "model": served.model}
+        values = {**self._question().body, "model": served.model}
         if "stream" in values:
             # The expectation is of the whole answer.
             values["stream"] = False

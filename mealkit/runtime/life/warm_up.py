@@ -35,7 +35,29 @@ async def warm(service: Service) -> str | None:
     """
     await probe(service, likelihoods=True)
     form = service.served.prediction
-    if service.served.task is not Task.PREDICTION or form is None or first_case(service.lock):
+    if service.served.task is not Task.PREDICTION or form is None:
+        return None
+    return (
+        "; ".join(filter(None, [_unknown_inputs(service), await _example(service, form)])) or None
+    )
+
+
+def _unknown_inputs(service: Service) -> str | None:
+    """Return the inputs with rules in the data contract that the code does not have."""
+    schema = (service.served.prediction or {}).get("input", {})
+    fields = schema.get("properties")
+    if not isinstance(fields, Mapping) or schema.get("additionalProperties"):
+        return None
+    unknown = [
+        name for name in service.served.contract_inputs if name.partition(".")[0] not in fields
+    ]
+    if not unknown:
+        return None
+    return f"the data contract has rules for {', '.join(sorted(unknown))}, which is no input"
+
+
+async def _example(service: Service, form: Mapping[str, Any]) -> str | None:
+    if first_case(service.lock):
         return None
     example, missing = stated_example(form["input"])
     if example is None:

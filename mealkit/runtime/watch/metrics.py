@@ -4,7 +4,7 @@ Names begin with ``mealkit_``; metrics of the engine's work have OpenTelemetry's
 Prometheus' spelling.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,13 +15,12 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from mealkit.errors import CATALOGUE, EngineError, Owner, PreflightError, Problem, RequestError
-from mealkit.recipe.data_contract import RULES, Action, DataContract
+from mealkit.recipe.data_contract import DataContract
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.state import Snapshot, Status
+from mealkit.runtime.watch.data_metrics import DataMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -119,12 +118,6 @@ class Metrics:
             ["case"],
             registry=registry,
         )
-        self._violations = Counter(
-            "mealkit_data_violations",
-            "Requests that violate a rule of the data contract, refused or not",
-            ["field", "rule"],
-            registry=registry,
-        )
         self._begin_at_zero()
         self._states = {status: self._state.labels(status.value) for status in Status}
         self._states[Status.STARTING].set(1)
@@ -186,23 +179,12 @@ class Metrics:
         """Record whether the answer to a case of the kit meets its expectation."""
         self._cases.labels(case).set(is_met)
 
-    def begin_violations(self, contract: DataContract) -> None:
-        """Show the counters of a data contract's rules at 0."""
-        for name, rules in contract.inputs.items():
-            for rule in RULES:
-                stated = getattr(rules, rule)
-                if stated is not None and stated.action is not Action.OFF:
-                    public = rule.removesuffix("_")
-                    self._violations.labels(name, public)
-                    self._failures.labels(f"DATA_{public.upper()}", Owner.CALLER.value)
-
-    def violated(self, field: str, rule: str) -> None:
-        """Count a request that violates a rule of the data contract for an input."""
-        self._violations.labels(field, rule).inc()
-
-    def watch_drift(self, drift: Callable[[], Mapping[str, float]]) -> None:
-        """Use ``drift`` to get how far each input is from the profile, whenever they are read."""
-        self._registry.register(_Drift(drift))
+    def watch_data(self, contract: DataContract) -> DataMetrics:
+        """Return the metrics of a kit's data contract; its counters begin at 0."""
+        for rules in contract.inputs.values():
+            for rule in rules.active:
+                self._failures.labels(f"DATA_{rule.upper()}", Owner.CALLER.value)
+        return DataMetrics(contract, self._registry)
 
     def count_connections(self, count: Callable[[], int]) -> None:
         """Use ``count`` to get the number of open connections."""
@@ -212,24 +194,6 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
-
-
-class _Drift(Collector):
-    """The drift of the data contract's inputs; an input with few values has none."""
-
-    def __init__(self, drift: Callable[[], Mapping[str, float]]) -> None:
-        self._drift = drift
-
-    def collect(self) -> Iterable[Metric]:
-        """Return the gauge of each input."""
-        family = GaugeMetricFamily(
-            "mealkit_data_drift",
-            "Population stability index of the last requests and the data that the kit is for",
-            labels=["field"],
-        )
-        for name, value in self._drift().items():
-            family.add_metric([name], value)
-        return [family]
 
 
 class _Use:

@@ -153,6 +153,14 @@ def test_many_violations_are_shortened(passed):
     assert len(header) < 500
 
 
+def test_a_pattern_of_the_author_takes_linear_time(passed):
+    """One that takes exponential time in other engines does not delay a request."""
+    rules = contract(input={"schema": {"schema": {"pattern": "^(a|a)*$"}}})
+    fault = refusal(passed, EMBEDDINGS, Task.EMBEDDINGS, rules, input="a" * 100_000 + "!")
+    assert fault.problems[0].code == "DATA_SCHEMA"
+    assert len(str(fault)) < 2000
+
+
 def test_tokens_are_no_way_around_the_contract(passed):
     """A contract is about text, so the text itself is required."""
     error = refusal(passed, EMBEDDINGS, Task.EMBEDDINGS, contract(input=SHORT), input=[1, 2])
@@ -200,8 +208,9 @@ def test_drift_is_that_of_the_last_requests(make_api_lock):
     rules = contract(input=SHORT).model_copy(update={"drift_window": 200})
     served = ServedModel.of(make_api_lock(Task.EMBEDDINGS))
     metrics = Metrics("m")
-    gate = DataGate(rules, profile, served.model, metrics.violated)
-    metrics.watch_drift(gate.drift)
+    counters = metrics.watch_data(rules)
+    gate = DataGate(rules, profile, served.model, counters.violated)
+    counters.watch_drift(gate.drift)
 
     def ask(text, times):
         for _ in range(times):

@@ -6,6 +6,7 @@ import pytest
 from runtime.conftest import python_kit, with_code
 
 from mealkit.recipe.cases import Case
+from mealkit.recipe.data_contract import DataContract, InputContract, LengthRule
 
 HANDLER = """
 import sys
@@ -21,8 +22,9 @@ class Handler:
 """
 
 
-def lock_with(make_lock, text="the case's", expect=(), **serving):
-    form = {"name": "salt", "request": {"input": {"text": text}}, "expect": expect}
+def lock_with(make_lock, text="the case's", expect=(), files=None, **serving):
+    given = {"input": {"text": text}}
+    form = {"name": "salt", "request": given, "expect": expect, "files": files or {}}
     case = Case.model_validate_json(json.dumps(form))
     return python_kit(make_lock, serving=serving).model_copy(update={"cases": (case,)})
 
@@ -64,17 +66,22 @@ def test_the_case_is_the_example_of_the_api(kit):
 
 
 @pytest.mark.parametrize(
-    ("text", "expect", "reason"),
+    ("text", "expect", "files", "reason"),
     [
-        ("", (), "the kit refuses it: give a text"),
-        ("oil", ({"equals": 3}, {"close": 4, "within": 0.5}), "the answer is '3', expected '4.0"),
+        ("", (), {}, "the kit refuses it: give a text"),
+        ("oil", ({"equals": 3}, {"close": 4, "within": 0.5}), {}, "the answer is '3', expected"),
+        ("", (), {"text": "a.txt"}, "it cannot be asked: the file a.txt of the kit"),
     ],
 )
-def test_a_case_that_is_not_met_is_stated(start, make_lock, text, expect, reason):
+def test_a_case_that_is_not_met_is_stated(start, make_lock, text, expect, files, reason):
     """In the log, in the metrics and where readiness is asked for; the kit answers others."""
-    lock = lock_with(make_lock, text, expect, canary_seconds=1)
+    rules = DataContract(inputs={"words": InputContract(length=LengthRule())})
+    lock = lock_with(make_lock, text, expect, files, canary_seconds=1)
+    lock = lock.model_copy(update={"data": rules})
     kit = start(lock, change=with_code(HANDLER)).wait_ready()
-    assert f"the case salt is not met: {reason}" in kit.ready().json()["reason"]
+    said = kit.ready().json()["reason"]
+    assert f"the case salt is not met: {reason}" in said
+    assert "the data contract has rules for words, which is no input" in said
     assert kit.gauge('mealkit_case_met{case="salt"}') == 0
     assert kit.post("/v1/predict", input={"text": "fine"}).json()["output"] == 4
     # The canary asks again, does not restart the engine, and does not fill the log.
