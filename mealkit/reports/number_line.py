@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from mealkit.acceptance.judging import bounds, shown_bounds
-from mealkit.acceptance.report import ClaimResult, Verdict
+from mealkit.acceptance.report import ClaimResult
 from mealkit.reports.measures import show_value
 
 _MARGIN_PERCENT = 8.0
@@ -23,10 +23,6 @@ class Line:
     measured: float
     interval: tuple[float, float] | None
     spread: tuple[float, ...]
-    low: str
-    high: str
-    """The values at both ends of the allowed band, or of the line if it has no bound there."""
-    is_inside: bool
     description: str
 
 
@@ -56,9 +52,6 @@ def line_of(result: ClaimResult) -> Line | None:
         if result.interval
         else None,
         spread=tuple(place(value) for value in result.spread),
-        low="" if least is None else show_value(metric, least),
-        high="" if most is None else show_value(metric, most),
-        is_inside=result.verdict is Verdict.HOLDS,
         description=(
             f"Allowed: {shown_bounds(claim)}. Claimed: {show_value(metric, claim.value)}. "
             f"Measured: {show_value(metric, result.measured)}."

@@ -168,8 +168,8 @@ def _spread(result: ClaimResult) -> str | None:
 
 def _shown_slices(result: ClaimResult) -> list[SliceResult]:
     """Return the slices that the page shows: of many, those with the most rows."""
-    kept = sorted(result.slices, key=lambda item: -item.rows)[:_MAX_SLICES]
-    return [item for item in result.slices if item in kept][:_MAX_SLICES]
+    largest = sorted(range(len(result.slices)), key=lambda place: -result.slices[place].rows)
+    return [result.slices[place] for place in sorted(largest[:_MAX_SLICES])]
 
 
 def _slice_rows(result: ClaimResult, shown: Sequence[SliceResult]) -> tuple[SliceRow, ...]:

@@ -56,6 +56,7 @@ class WheelReader:
         self._where = f"{place.package}=={place.version}"
         self._lock = threading.Lock()
         self._wheel: tuple[Digest, zipfile.ZipFile] | None = None
+        self._was_stored = False
 
     def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
         """Extract the matching members into the cache, and hash them at the same time."""
@@ -92,11 +93,12 @@ class WheelReader:
         return []
 
     def close(self) -> None:
-        """Delete the downloaded wheel."""
+        """Delete the wheel, unless it was in the cache before: it may be one of the packages."""
         if self._wheel is not None:
             digest, archive = self._wheel
             archive.close()
-            self._supplies.downloader.cache.drop(digest)
+            if not self._was_stored:
+                self._supplies.downloader.cache.drop(digest)
             self._wheel = None
 
     @contextmanager
@@ -112,6 +114,8 @@ class WheelReader:
 
     def _download(self, downloader: Downloader) -> tuple[Digest, zipfile.ZipFile]:
         offered = find_wheel(self._place.package, self._place.version, _TARGET)
+        known = offered.digest
+        self._was_stored = known is not None and downloader.cache.path(known) is not None
         while True:
             digest, path = downloader.fetch(
                 offered.url,

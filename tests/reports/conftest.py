@@ -8,9 +8,9 @@ import pytest
 from fakes.served import need
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's browser."""
+    """Debian's browser. A process can have only one at a time, so it ends with the module."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
     with sync_playwright() as playwright:

@@ -74,10 +74,10 @@ def test_a_failure_has_its_numbers_its_rows_and_its_owner():
     failure = found["truncated"].find("failure")
     assert failure.get("type") == "kit-author"
     for line in (
-        "claimed: 0.8200 (table 3)",
-        "allowed: 0.8100 to 0.8300",
+        "claimed: 0.82 (table 3)",
+        "allowed: 0.81 to 0.83",
         "measured: 0.7412",
-        "off by: 0.0688 below the allowed 0.8100",
+        "off by: 0.0688 below the allowed 0.81",
         "rows: 400, not answered: 3",
         "problem: REQUEST_TOO_LONG (3 times)",
         "row 17: expected 0.2, answered 0.91",

