@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from fakes.little import Heard
@@ -51,6 +52,14 @@ class Running:
         request = urllib.request.Request(f"{self.url}/v1/predict", body, headers)
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)["output"], answer.headers
+
+    def refusal(self, **values: Any) -> tuple[int, str, str]:
+        """Return the status, code and place of the problem that an input is refused with."""
+        with pytest.raises(HTTPError) as caught:
+            self.ask(**values)
+        with caught.value as answer:
+            error = json.load(answer)["error"]
+        return answer.code, error["mealkit_code"], error["where"]
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +114,23 @@ def test_the_committed_lock_is_the_kits(name: str, tmp_path: Path):
 def test_vader_is_as_good_as_its_paper_says(vader: Running, home: Home):
     """Correlation and F1 of the paper's table, on its 4,200 texts, and the package's examples."""
     assert_kept(measured(vader.url, vader.folder, home))
+
+
+def test_vader_tells_which_texts_it_was_not_made_for(vader: Running):
+    """Another language is answered with a warning, and a damaged text is refused."""
+    german = "Das Essen war leider kalt, und die Bedienung hat uns lange warten lassen."
+    output, headers = vader.ask(text=german)
+    assert output["label"] in {"positive", "neutral", "negative"}
+    assert "languages" in headers["X-Mealkit-Data-Warnings"]
+    _, headers = vader.ask(text="The food was cold, and we had to wait for it for a long time.")
+    assert headers["X-Mealkit-Data-Warnings"] is None
+    refused = vader.refusal(text="The caf\ufffd is \ufffd\ufffd\ufffd good.")
+    assert refused == (422, "DATA_QUALITY", "input.text")
+
+
+def test_nile_refuses_years_that_no_forecast_says_anything_of(nile: Running):
+    """The handler would answer until 2100; the data contract ends earlier."""
+    assert nile.refusal(year=2050) == (422, "DATA_SCHEMA", "input.year")
 
 
 def test_nile_gives_the_books_numbers(nile: Running, home: Home):
