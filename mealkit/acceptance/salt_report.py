@@ -52,6 +52,8 @@ class ChangedValue(_Value):
     changed: JsonValue
     together: dict[Line, JsonValue] = Field(default_factory=dict)
     """Other values that had to change with it, by their paths."""
+    spoils: bool = True
+    """Whether a kit with this value is another one; a kit with another seed should be as good."""
 
 
 class LeftValue(_Value):
@@ -137,11 +139,12 @@ class SaltReport(_Value):
         """The claims and cases that none of the changes moves: they would not notice a broken kit.
 
         Claims of speed are not among them: they are not about the answers. Nor is a claim that was
-        not measured, or anything if no changed kit could be tested.
+        not measured, or anything if no kit was tested that the change makes another one.
         """
-        if not any(outcome.effects for outcome in self.outcomes):
+        spoiled = [item for item in self.outcomes if item.effects and item.change.spoils]
+        if not spoiled:
             return ()
-        noticing = {name for outcome in self.outcomes for name in outcome.noticed_by}
+        noticing = {name for outcome in spoiled for name in outcome.noticed_by}
         return tuple(
             item.name
             for item in self.baseline
@@ -161,8 +164,14 @@ class SaltReport(_Value):
         return tuple(
             outcome.change
             for outcome in self.outcomes
-            if outcome.refusal is None and not outcome.noticed_by
+            if outcome.refusal is None and outcome.change.spoils and not outcome.noticed_by
         )
+
+    @property
+    def unsteady(self) -> tuple[str, ...]:
+        """The claims and cases that notice a change that should not matter: another seed."""
+        steady = [item for item in self.outcomes if not item.change.spoils]
+        return tuple(dict.fromkeys(name for outcome in steady for name in outcome.noticed_by))
 
     def as_json(self) -> bytes:
         """Return it as JSON, in UTF-8, with the values that follow from the effects."""
@@ -170,6 +179,7 @@ class SaltReport(_Value):
         form[_SUMMARY] = {
             "weak": self.weak,
             "failing": self.failing,
+            "unsteady": self.unsteady,
             "unmeasured": [change.field for change in self.unmeasured],
         }
         return json.dumps(form, indent=2, ensure_ascii=False).encode() + b"\n"

@@ -7,7 +7,7 @@ import pytest
 from fakes.salted import CHANGE, claim_result, outcome, pinned, report_of, salt_report
 
 from mealkit.acceptance.report import CaseResult, Verdict
-from mealkit.acceptance.salt_report import Refusal, SaltReport, effects_of
+from mealkit.acceptance.salt_report import ChangedValue, Refusal, SaltReport, effects_of
 from mealkit.errors import AcceptanceError, Owner
 
 HOLDS, FAILS, UNJUDGED = Verdict.HOLDS, Verdict.FAILS, Verdict.NOT_JUDGED
@@ -77,8 +77,18 @@ def test_a_value_that_no_claim_notices_is_named():
     assert json.loads(report.as_json())["summary"] == {
         "weak": ["sts"],
         "failing": [],
+        "unsteady": [],
         "unmeasured": ["hyperparameters.pooling"],
     }
+
+
+def test_a_claim_should_not_notice_another_seed():
+    """One that does is unsteady; one that does not is no weaker for it."""
+    seed = ChangedValue(field="hyperparameters.seed", pinned=0, changed=1, spoils=False)
+    before = [claim_result("steady", HOLDS, 0.82), claim_result("unsteady", HOLDS, 0.82)]
+    after = [before[0], claim_result("unsteady", FAILS, 0.5)]
+    report = salt_report(before, outcome(before, after, seed))
+    assert (report.unsteady, report.weak, report.unmeasured) == (("unsteady",), (), ())
 
 
 def test_a_kit_that_does_not_start_says_nothing_about_its_claims():

@@ -47,7 +47,7 @@ def test_a_readme_gets_a_section():
     assert "mealkit test --salt" not in page
     assert page.count("<tr>") == 4
     for part in (
-        "<td>sts -0.1200, fails; 1 of 1 cases fail</td>\n<td>sts, first</td>",
+        "<td>sts -0.12, fails; 1 of 1 cases fail</td>\n<td>sts, first</td>",
         "<td>none</td>\n<td><strong>nothing</strong></td>",
         "it does not start: WEIGHTS_MISSING",
         "No claim and no case notices a change of: prompts.query.",
