@@ -53,7 +53,8 @@ class ChangedValue(_Value):
     together: dict[Line, JsonValue] = Field(default_factory=dict)
     """Other values that had to change with it, by their paths."""
     spoils: bool = True
-    """Whether a kit with this value is another one; a kit with another seed should be as good."""
+    """Whether the kit is worse with this value. With another seed, or version of a package, it
+    should be as good."""
 
 
 class LeftValue(_Value):
@@ -169,7 +170,7 @@ class SaltReport(_Value):
 
     @property
     def unsteady(self) -> tuple[str, ...]:
-        """The claims and cases that notice a change that should not matter: another seed."""
+        """The claims and cases that notice a change that should not matter, such as a seed."""
         steady = [item for item in self.outcomes if not item.change.spoils]
         return tuple(dict.fromkeys(name for outcome in steady for name in outcome.noticed_by))
 

@@ -37,7 +37,7 @@ class Other:
     request: Mapping[str, JsonValue] = field(default_factory=dict)
     """Fields of every request without which the value has no effect."""
     spoils: bool = True
-    """Whether a kit with this value is another one; a kit with another seed should be as good."""
+    """Whether the kit is worse with this value; with another seed it should be as good."""
 
 
 class Others(Protocol):
