@@ -252,8 +252,9 @@ def _claim_effect(before: Baseline, after: ClaimResult) -> Effect:
         measured=after.measured,
         difference=difference,
         refused=after.refused,
-        # A claim that fails already, or is not judged on this hardware, can only move.
-        notices=fails or (before.verdict is not Verdict.HOLDS and moves),
+        # A claim that fails already, or is not judged on this hardware, can only move. A speed
+        # differs from run to run, whatever is changed.
+        notices=not before.is_speed and (fails or (before.verdict is not Verdict.HOLDS and moves)),
     )
 
 

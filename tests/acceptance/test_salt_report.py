@@ -55,14 +55,15 @@ def test_a_case_notices_what_makes_it_fail(before: Verdict, after: Verdict, noti
 
 
 def test_a_claim_that_nothing_moves_is_weak():
-    """A claim of speed, or one that was not measured, is not about the answers."""
+    """A claim of speed is not about the answers: it neither notices a change nor is it weak."""
     before = [
         claim_result("strong", HOLDS, 0.8),
         claim_result("weak", HOLDS, 0.8),
         claim_result("stated", UNJUDGED, None),
         claim_result("fast", HOLDS, 100.0, metric="tokens_per_second"),
     ]
-    after = [claim_result("strong", FAILS, 0.1), *before[1:]]
+    slow = claim_result("fast", FAILS, 50.0, metric="tokens_per_second")
+    after = [claim_result("strong", FAILS, 0.1), *before[1:3], slow]
     report = salt_report(before, outcome(before, after))
     assert report.weak == ("weak",)
     assert report.outcomes[0].noticed_by == ("strong",)
