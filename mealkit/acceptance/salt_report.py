@@ -52,6 +52,9 @@ class ChangedValue(_Value):
     changed: JsonValue
     together: dict[Line, JsonValue] = Field(default_factory=dict)
     """Other values that had to change with it, by their paths."""
+    spoils: bool = True
+    """Whether the kit is worse with this value. With another seed, or version of a package, it
+    should be as good."""
 
 
 class LeftValue(_Value):
@@ -137,11 +140,12 @@ class SaltReport(_Value):
         """The claims and cases that none of the changes moves: they would not notice a broken kit.
 
         Claims of speed are not among them: they are not about the answers. Nor is a claim that was
-        not measured, or anything if no changed kit could be tested.
+        not measured, or anything if no kit was tested that the change makes another one.
         """
-        if not any(outcome.effects for outcome in self.outcomes):
+        spoiled = [item for item in self.outcomes if item.effects and item.change.spoils]
+        if not spoiled:
             return ()
-        noticing = {name for outcome in self.outcomes for name in outcome.noticed_by}
+        noticing = {name for outcome in spoiled for name in outcome.noticed_by}
         return tuple(
             item.name
             for item in self.baseline
@@ -161,8 +165,14 @@ class SaltReport(_Value):
         return tuple(
             outcome.change
             for outcome in self.outcomes
-            if outcome.refusal is None and not outcome.noticed_by
+            if outcome.refusal is None and outcome.change.spoils and not outcome.noticed_by
         )
+
+    @property
+    def unsteady(self) -> tuple[str, ...]:
+        """The claims and cases that notice a change that should not matter, such as a seed."""
+        steady = [item for item in self.outcomes if not item.change.spoils]
+        return tuple(dict.fromkeys(name for outcome in steady for name in outcome.noticed_by))
 
     def as_json(self) -> bytes:
         """Return it as JSON, in UTF-8, with the values that follow from the effects."""
@@ -170,6 +180,7 @@ class SaltReport(_Value):
         form[_SUMMARY] = {
             "weak": self.weak,
             "failing": self.failing,
+            "unsteady": self.unsteady,
             "unmeasured": [change.field for change in self.unmeasured],
         }
         return json.dumps(form, indent=2, ensure_ascii=False).encode() + b"\n"
@@ -241,8 +252,9 @@ def _claim_effect(before: Baseline, after: ClaimResult) -> Effect:
         measured=after.measured,
         difference=difference,
         refused=after.refused,
-        # A claim that fails already, or is not judged on this hardware, can only move.
-        notices=fails or (before.verdict is not Verdict.HOLDS and moves),
+        # A claim that fails already, or is not judged on this hardware, can only move. A speed
+        # differs from run to run, whatever is changed.
+        notices=not before.is_speed and (fails or (before.verdict is not Verdict.HOLDS and moves)),
     )
 
 

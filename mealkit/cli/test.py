@@ -166,6 +166,9 @@ def test(  # noqa: PLR0913  one parameter for each option
     if (change or write_readme) and not salt:
         message = "--change and --write-readme say how pinned values are changed"
         raise failure("USAGE", message, hint="add --salt")
+    if salt and (kit or api_key_file):
+        message = "--kit and --api-key-file are for a kit that runs already; --salt starts its own"
+        raise failure("USAGE", message, hint="name the kit's folder, and leave them out")
     from mealkit.acceptance.target import TestOptions
     from mealkit.pipeline.proof.kit_testing import TestRequest, test_kit
     from mealkit.pipeline.proof.reporting import ReportPaths, check_paths, is_page, write_reports
@@ -215,10 +218,12 @@ def _salt(
 ) -> None:
     """Test the kit with one changed value after the other. What a change breaks is no failure."""
     from mealkit.pipeline.proof.reporting import write_salt
-    from mealkit.pipeline.proof.salt_readme import write_readme
+    from mealkit.pipeline.proof.salt_readme import check_readme, write_readme
     from mealkit.pipeline.proof.salting import salt_kit
 
     progress = session.progress(as_json=as_json)
+    if readme is not None:
+        check_readme(readme)
     report = salt_kit(request, session.home, progress, TestLines(progress))
     if readme is not None:
         write_readme(report, readme)

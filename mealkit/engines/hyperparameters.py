@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from mealkit.engines.other_values import (
+    ANOTHER_SEED,
     EVERY_OTHER,
     HALF,
-    NEXT,
     NONE_OF_THEM,
     Other,
     Pinned,
@@ -129,7 +129,7 @@ class GenerationHyperparameters(StrictModel):
     frequency_penalty: Annotated[float, Field(**FREQUENCY_PENALTY.field), instead(0.5, 0.0)] = (
         FREQUENCY_PENALTY.neutral
     )
-    seed: Annotated[int, Field(**SEED.field), if_sampled(NEXT)] = SEED.neutral
+    seed: Annotated[int, Field(**SEED.field), if_sampled(ANOTHER_SEED)] = SEED.neutral
     stop: Annotated[tuple[StopText, ...], Field(max_length=MOST_STOPS), NONE_OF_THEM] = ()
     """Texts that end an answer and are not part of it."""
     chat_template: Annotated[LoosePath, Salted(_another_template)] = "model"

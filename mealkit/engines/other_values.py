@@ -36,6 +36,8 @@ class Other:
     """Hyperparameters or settings without which the value is not valid, or has no effect."""
     request: Mapping[str, JsonValue] = field(default_factory=dict)
     """Fields of every request without which the value has no effect."""
+    spoils: bool = True
+    """Whether the kit is worse with this value; with another seed it should be as good."""
 
 
 class Others(Protocol):
@@ -75,8 +77,10 @@ def _half(pinned: Pinned) -> Sequence[Other] | str:
     return _NO_OTHER
 
 
-def _next(pinned: Pinned) -> Sequence[Other] | str:
-    return (Other(pinned.value + 1),) if type(pinned.value) is int else _NO_OTHER
+def _another_seed(pinned: Pinned) -> Sequence[Other] | str:
+    if type(pinned.value) is not int:
+        return _NO_OTHER
+    return (Other(pinned.value + 1, spoils=False),)
 
 
 def _none_of_them(pinned: Pinned) -> Sequence[Other] | str:
@@ -87,8 +91,8 @@ EVERY_OTHER = Salted(_every_other)
 """Each other value of an enumeration, or the opposite."""
 HALF = Salted(_half)
 """Half of a number."""
-NEXT = Salted(_next)
-"""The next number."""
+ANOTHER_SEED = Salted(_another_seed)
+"""The next number, with which a kit should be as good."""
 NONE_OF_THEM = Salted(_none_of_them)
 """An empty list."""
 

@@ -172,6 +172,7 @@ def _checked(typed: _Typed, place: str, name: str, other: Other) -> Pinch | Left
         pinned=typed.values[name],
         changed=kept[name],
         together={f"{place}.{item}": kept[item] for item in other.together},
+        spoils=other.spoils,
     )
     if place == SETTINGS:
         return Pinch(change, settings=kept, request=other.request)

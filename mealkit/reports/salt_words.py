@@ -57,6 +57,9 @@ def summary_words(report: SaltReport) -> list[str]:
     if report.failing:
         names = ", ".join(report.failing)
         lines.append(f"Without any change, these fail already, so they show little: {names}.")
+    if report.unsteady:
+        names = ", ".join(report.unsteady)
+        lines.append(f"Another seed or version of a package should not matter to these: {names}.")
     if report.unmeasured:
         fields = ", ".join(dict.fromkeys(change.field for change in report.unmeasured))
         lines.append(f"No claim and no case notices a change of: {fields}.")

@@ -7,7 +7,7 @@ import pytest
 from fakes.salted import CHANGE, claim_result, outcome, pinned, report_of, salt_report
 
 from mealkit.acceptance.report import CaseResult, Verdict
-from mealkit.acceptance.salt_report import Refusal, SaltReport, effects_of
+from mealkit.acceptance.salt_report import ChangedValue, Refusal, SaltReport, effects_of
 from mealkit.errors import AcceptanceError, Owner
 
 HOLDS, FAILS, UNJUDGED = Verdict.HOLDS, Verdict.FAILS, Verdict.NOT_JUDGED
@@ -55,14 +55,15 @@ def test_a_case_notices_what_makes_it_fail(before: Verdict, after: Verdict, noti
 
 
 def test_a_claim_that_nothing_moves_is_weak():
-    """A claim of speed, or one that was not measured, is not about the answers."""
+    """A claim of speed is not about the answers: it neither notices a change nor is it weak."""
     before = [
         claim_result("strong", HOLDS, 0.8),
         claim_result("weak", HOLDS, 0.8),
         claim_result("stated", UNJUDGED, None),
         claim_result("fast", HOLDS, 100.0, metric="tokens_per_second"),
     ]
-    after = [claim_result("strong", FAILS, 0.1), *before[1:]]
+    slow = claim_result("fast", FAILS, 50.0, metric="tokens_per_second")
+    after = [claim_result("strong", FAILS, 0.1), *before[1:3], slow]
     report = salt_report(before, outcome(before, after))
     assert report.weak == ("weak",)
     assert report.outcomes[0].noticed_by == ("strong",)
@@ -77,8 +78,18 @@ def test_a_value_that_no_claim_notices_is_named():
     assert json.loads(report.as_json())["summary"] == {
         "weak": ["sts"],
         "failing": [],
+        "unsteady": [],
         "unmeasured": ["hyperparameters.pooling"],
     }
+
+
+def test_a_claim_should_not_notice_another_seed():
+    """One that does is unsteady; one that does not is no weaker for it."""
+    seed = ChangedValue(field="hyperparameters.seed", pinned=0, changed=1, spoils=False)
+    before = [claim_result("steady", HOLDS, 0.82), claim_result("unsteady", HOLDS, 0.82)]
+    after = [before[0], claim_result("unsteady", FAILS, 0.5)]
+    report = salt_report(before, outcome(before, after, seed))
+    assert (report.unsteady, report.weak, report.unmeasured) == (("unsteady",), (), ())
 
 
 def test_a_kit_that_does_not_start_says_nothing_about_its_claims():

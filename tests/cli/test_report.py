@@ -98,6 +98,9 @@ def test_what_fit_finds_out_becomes_a_page_or_json(mealkit, kit, tmp_path):
     ("options", "code"),
     [
         (["--salt", "--junit", "junit.xml"], "USAGE"),
+        (["--salt", "--write-readme", "none.md"], "none.md"),
+        (["--salt", "--api-key-file", "key.txt"], "a kit that runs already"),
+        (["--change", "hyperparameters.pooling"], "add --salt"),
         (["--earlier", "result.json"], "USAGE"),
         (["--reproduction", "r.html", "--earlier", "none.json"], "TEST_REPORT_INVALID"),
     ],

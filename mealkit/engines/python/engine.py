@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, StringConstraints
 from mealkit.engines.engine import Recipe, Values
 from mealkit.engines.handler_source import Handler, handler_problems
 from mealkit.engines.imported_modules import unprovided_modules
-from mealkit.engines.other_values import NEXT, Other, Pinned, Salted, kept
+from mealkit.engines.other_values import ANOTHER_SEED, Other, Pinned, Salted, kept
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
 from mealkit.recipe.answers import StrictModel
@@ -51,7 +51,7 @@ class PredictionHyperparameters(StrictModel):
     callers_may_set: ClassVar = frozenset({SEED.name})
     """The parameters that a request may also have: a kit may name them in ``overrides``."""
 
-    seed: Annotated[int, Field(**SEED.bounds), NEXT] = SEED.neutral
+    seed: Annotated[int, Field(**SEED.bounds), ANOTHER_SEED] = SEED.neutral
     """The seed of random, numpy and torch, which is set before the load and before each request."""
     parameters: Annotated[dict[str, JsonValue], Salted(_each_parameter)] = Field(
         default_factory=dict

@@ -50,7 +50,11 @@ def another_package(
         if before.get(other) != after.get(other)
     }
     change = ChangedValue(
-        field=f"package {name}", pinned=before[name], changed=after[name], together=moved
+        field=f"package {name}",
+        pinned=before[name],
+        changed=after[name],
+        together=moved,
+        spoils=False,
     )
     return Pinch(change, packages=packages)
 

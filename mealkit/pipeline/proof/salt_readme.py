@@ -22,15 +22,27 @@ def write_readme(report: SaltReport, path: Path) -> None:
     """Replace what is between the markers of a README; without markers, append a section.
 
     Raises:
-        KitError: ``USAGE``, the file is missing, not UTF-8 or too large, or has one marker only.
+        KitError: see `check_readme`.
         StoreError: the disk refuses.
     """
+    write_whole(path, with_table(_read(path), report, str(path)).encode())
+
+
+def check_readme(path: Path) -> None:
+    """Check what can be known before the kit is tested, which may take long.
+
+    Raises:
+        KitError: ``USAGE``, the file is missing, not UTF-8 or too large, or has one marker only.
+    """
+    _parts(_read(path), str(path))
+
+
+def _read(path: Path) -> str:
     try:
-        text = read_file(path, _MAX_BYTES).decode()
+        return read_file(path, _MAX_BYTES).decode()
     except (OSError, UntrustedError, UnicodeDecodeError) as error:
         message = f"the README cannot be read: {error}"
         raise failure("USAGE", message, where=str(path), hint="name a file that exists") from error
-    write_whole(path, with_table(text, report, str(path)).encode())
 
 
 def with_table(text: str, report: SaltReport, where: str) -> str:
@@ -39,15 +51,20 @@ def with_table(text: str, report: SaltReport, where: str) -> str:
     Raises:
         KitError: ``USAGE``, it does not have each marker once, in this order.
     """
-    section = f"{BEGIN}\n\n{_markdown(report)}\n\n{END}"
+    before, after = _parts(text, where)
+    return f"{before}{BEGIN}\n\n{_markdown(report)}\n\n{END}{after}"
+
+
+def _parts(text: str, where: str) -> tuple[str, str]:
+    """Return what comes before and after the table; without markers, it comes at the end."""
     if BEGIN not in text and END not in text:
-        return f"{text.rstrip()}\n\n{_TITLE}\n\n{section}\n"
+        return f"{text.rstrip()}\n\n{_TITLE}\n\n", "\n"
     before, _, rest = text.partition(BEGIN)
     _, found, after = rest.partition(END)
     if not found or BEGIN in after or END in before + after:
         message = "the README does not have both markers once, the beginning first"
         raise failure("USAGE", message, where=where, hint="delete both; they are written again")
-    return f"{before}{section}{after}"
+    return before, after
 
 
 def _markdown(report: SaltReport) -> str:

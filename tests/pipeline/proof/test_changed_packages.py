@@ -31,6 +31,7 @@ def test_only_that_package_has_another_version(opened: OpenedKit, home: Home):
         "pinned": "99.0",
         "changed": "98.0",
         "together": {},
+        "spoils": False,
     }
     changed = changed_lock(opened.parts, opened.lock, "amd64", pinch)
     differing = set(changed.engine.packages) ^ set(opened.lock.engine.packages)

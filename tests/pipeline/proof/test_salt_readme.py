@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from mealkit.acceptance.report import CaseResult, Verdict
 from mealkit.acceptance.salt_report import ChangedValue, Refusal, SaltReport
 from mealkit.errors import KitError, Owner
-from mealkit.pipeline.proof.salt_readme import BEGIN, END, with_table, write_readme
+from mealkit.pipeline.proof.salt_readme import BEGIN, END, check_readme, with_table, write_readme
 
 HOLDS, FAILS = Verdict.HOLDS, Verdict.FAILS
 HOSTILE = "a|b `c` <script>\n[//]: # (x)"
@@ -47,7 +47,7 @@ def test_a_readme_gets_a_section():
     assert "mealkit test --salt" not in page
     assert page.count("<tr>") == 4
     for part in (
-        "<td>sts -0.1200, fails; 1 of 1 cases fail</td>\n<td>sts, first</td>",
+        "<td>sts -0.12, fails; 1 of 1 cases fail</td>\n<td>sts, first</td>",
         "<td>none</td>\n<td><strong>nothing</strong></td>",
         "it does not start: WEIGHTS_MISSING",
         "No claim and no case notices a change of: prompts.query.",
@@ -82,6 +82,8 @@ def test_markers_that_do_not_belong_together_are_a_usage_error(text: str, tmp_pa
     path = tmp_path / "README.md"
     path.write_text(text)
     with pytest.raises(KitError, match="both markers once"):
+        check_readme(path)
+    with pytest.raises(KitError, match="both markers once"):
         write_readme(salted(), path)
     assert path.read_text() == text
 
@@ -89,5 +91,5 @@ def test_markers_that_do_not_belong_together_are_a_usage_error(text: str, tmp_pa
 def test_a_missing_readme_is_a_usage_error(tmp_path: Path):
     """A misspelled name does not create a file."""
     with pytest.raises(KitError) as error:
-        write_readme(salted(), tmp_path / "README.md")
+        check_readme(tmp_path / "README.md")
     assert error.value.problems[0].code == "USAGE"
