@@ -5,6 +5,7 @@ A rule for an input that no request has would never be checked, and nothing woul
 
 from collections.abc import Collection, Iterator
 
+from mealkit.contract.text_language import KNOWN_LANGUAGES
 from mealkit.contract.text_length import counts_tokens
 from mealkit.errors import Problem, problem
 from mealkit.kit.document import Path
@@ -49,6 +50,13 @@ def _rule_problems(
     if rules.length and counts_tokens(rules.length) and Feature.TOKENS not in features:
         message = "the kit's engine does not count tokens"
         yield _problem((*path, "length"), message, where, "limit the characters")
+
+    for code in rules.languages.allowed if rules.languages else ():
+        if code not in KNOWN_LANGUAGES:
+            message = f"texts in the language {code} cannot be told"
+            alike = sorted(known for known in KNOWN_LANGUAGES if known.startswith(code[0]))
+            hint = f"a code in ISO 639 is one of {', '.join(alike)}" if alike else ""
+            yield _problem((*path, "languages", "allowed"), message, where, hint)
 
 
 def _problem(path: Path, message: str, where: Where, hint: str) -> Problem:

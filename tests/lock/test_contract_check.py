@@ -8,6 +8,7 @@ from mealkit.recipe.kit import Feature, Task
 
 SHORT = {"length": {"maximum_characters": 8}}
 TOKENS = {"length": {"maximum_tokens": 8}}
+ENGLISH = {"languages": {"allowed": ["en", "eng"]}}
 QUERY = {"file": "prompts/query.jinja", "variables": ["text", "language"]}
 
 
@@ -37,10 +38,11 @@ def test_the_inputs_of_each_task(task, names):
         (Task.EMBEDDINGS, {"inputs": SHORT}, "", "a request to this kit has no input 'inputs'"),
         (Task.GENERATION, {"query": SHORT}, "", "has no input 'query'"),
         (Task.PREDICTION, {"a": TOKENS}, ".length", "does not count tokens"),
+        (Task.PREDICTION, {"a": ENGLISH}, ".languages.allowed", "the language eng cannot be told"),
     ],
 )
 def test_what_cannot_be_checked_is_named(task, inputs, where, message):
-    """An unknown input, and tokens without a tokenizer."""
+    """An unknown input, tokens without a tokenizer, and a language that no text has."""
     (found,) = problems(task, inputs, features=frozenset())
     (name,) = inputs
     assert found.code == "KIT_INVALID"
