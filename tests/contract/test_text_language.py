@@ -4,6 +4,7 @@ import json
 import tempfile
 
 import pytest
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from mealkit.contract.checker import Checker
 from mealkit.contract.rule_forms import ToolSet
@@ -46,8 +47,6 @@ def test_both_written_forms_of_norwegian_are_norwegian(tools):
 
 def test_the_known_languages_are_those_of_the_identifier():
     """The codes that a contract may state are those that py3langid tells."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
     told = {str(name) for name in LanguageIdentifier.from_model_file(MODEL_FILE).nb_classes}
     assert {*told, "nb"} == KNOWN_LANGUAGES
 
