@@ -25,6 +25,7 @@ from benchmarks.topics.chat import chats
 from benchmarks.topics.cold import colds
 from benchmarks.topics.commands import commands
 from benchmarks.topics.contracts import contracts
+from benchmarks.topics.fit import fits
 from benchmarks.topics.fleet import fleets
 from benchmarks.topics.preflight import preflights
 from benchmarks.topics.pushes import pushes
@@ -40,6 +41,7 @@ Topic = Callable[[Lab], Iterator[Table]]
 TOPICS: Mapping[str, Topic] = {
     "help": commands,
     "preflight": preflights,
+    "fit": fits,
     "build": first_builds,
     "rebuild": rebuilds,
     "push": pushes,

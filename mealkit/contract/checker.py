@@ -4,9 +4,9 @@ Nothing is repaired or changed. A value that an input's rule is not about, such 
 rule of lengths, is not a violation: the schema is the rule for types.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import Self
 
 from pydantic import JsonValue
@@ -20,11 +20,8 @@ from mealkit.contract.text_language import LanguageCheck
 from mealkit.contract.text_length import LengthCheck, counts_tokens
 from mealkit.contract.text_quality import QualityCheck
 from mealkit.contract.value_schema import SchemaCheck
-from mealkit.contract.violation import Violation
+from mealkit.contract.violation import MAX_VIOLATIONS, Violation
 from mealkit.recipe.data_contract import RULES, Action, DataContract, InputContract
-
-MAX_VIOLATIONS = 100
-"""The most violations that one check returns; a request may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +32,22 @@ class InputRules:
     values: tuple[ValueRule, ...]
     texts: tuple[TextRule, ...]
 
-    def check(self, values: Mapping[str, JsonValue]) -> Iterable[Violation]:
-        """Return the violations of the input; none if the request does not have it."""
-        value = value_at(values, self.name)
+    def check(self, values: Mapping[str, JsonValue], found: list[Violation]) -> None:
+        """Add the violations of the input, up to a limit; none if the request does not have it."""
+        name = self.name
+        value = value_at(values, name)
         if value is None:
-            return ()
-        found = [rule.check(self.name, value) for rule in self.values]
-        if self.texts:
-            texts = texts_of(self.name, value)
-            found += [rule.check_texts(texts) for rule in self.texts]
-        return chain.from_iterable(found)
+            return
+        # Good values are the usual ones: a rule returns an empty tuple for them, which costs least.
+        for rule in self.values:
+            if broken := rule.check(name, value):
+                found.extend(islice(broken, MAX_VIOLATIONS - len(found)))
+        if not self.texts:
+            return
+        texts = [(name, value)] if type(value) is str else texts_of(name, value)
+        for text_rule in self.texts:
+            if broken := text_rule.check_texts(texts):
+                found.extend(islice(broken, MAX_VIOLATIONS - len(found)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,10 @@ class Checker:
 
     def check(self, values: Mapping[str, JsonValue]) -> tuple[Violation, ...]:
         """Return the violations of a request's values, at most `MAX_VIOLATIONS`."""
-        found = chain.from_iterable([rules.check(values) for rules in self.inputs])
-        return tuple(islice(found, MAX_VIOLATIONS))
+        found: list[Violation] = []
+        for rules in self.inputs:
+            rules.check(values, found)
+        return tuple(found)
 
 
 def _active(rules: InputContract) -> InputContract:

@@ -51,6 +51,7 @@ _AND = frozenset("and or nor to und oder bis et ou y o e en of och og i oraz lub
 
 # A character that should be a letter, as in l0ve and th|s, between small letters.
 _MISREAD = re.compile(r"[01568|\xa6\xac](?<=[a-z\xdf-\xff].)(?=[a-z\xdf-\xff])")
+_NOT_MISREAD = bytes(set(range(128)) - set(b"01568|"))
 _NO_WORD = re.compile(r"[/@_=\\.:]\w|\d.*\d")
 """Addresses, paths and identifiers: they have digits between letters, and are not misread."""
 
@@ -99,6 +100,9 @@ def broken_hyphenation(text: str) -> float:
 
 def ocr_noise(text: str) -> float:
     """Return the share of words with a digit or a bar where a letter should be: l0ve, th|s."""
+    # A text without such characters is the usual one; for ASCII this is the fastest way to know.
+    if text.isascii() and not text.encode().translate(None, _NOT_MISREAD):
+        return 0.0
     if _MISREAD.search(text) is None:
         return 0.0
     words = text.split()

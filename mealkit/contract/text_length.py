@@ -1,6 +1,6 @@
 """The rule of a text's length, in characters and in tokens."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mealkit.contract.field_values import Text
 from mealkit.contract.rule_forms import Place
@@ -19,8 +19,16 @@ class LengthCheck:
         self._most = _or_endless(rule.maximum_characters)
         self._count = count_tokens if counts_tokens(rule) else None
 
-    def check_texts(self, texts: Sequence[Text]) -> Iterator[Violation]:
-        """Yield the violations of each text."""
+    def check_texts(self, texts: Sequence[Text]) -> Iterable[Violation]:
+        """Return the violations of each text."""
+        if self._count is None:
+            for _, text in texts:
+                if not self._fewest <= len(text) <= self._most:
+                    return self._violations(texts)
+            return ()
+        return self._violations(texts)
+
+    def _violations(self, texts: Sequence[Text]) -> Iterator[Violation]:
         for field, text in texts:
             if not self._fewest <= len(text) <= self._most:
                 yield self._outside(field, text, len(text), "characters")

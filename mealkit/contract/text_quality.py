@@ -1,11 +1,11 @@
 """The rule of a text's quality: the largest share of each kind of damage."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from mealkit.contract import text_damage
 from mealkit.contract.field_values import Text
 from mealkit.contract.rule_forms import Place
-from mealkit.contract.violation import Violation
+from mealkit.contract.violation import MAX_VIOLATIONS, Violation
 from mealkit.recipe.data_contract import TextQualityRule
 
 _MEASURES = {
@@ -28,15 +28,17 @@ class QualityCheck:
             if (limit := getattr(rule, part)) is not None
         ]
 
-    def check_texts(self, texts: Sequence[Text]) -> Iterator[Violation]:
-        """Yield the violations of each text."""
+    def check_texts(self, texts: Sequence[Text]) -> list[Violation]:
+        """Return the violations of each text."""
+        found: list[Violation] = []
         for field, text in texts:
             for part, measure, limit, what in self._limits:
                 share = measure(text)
-                if share > limit:
+                if share > limit and len(found) < MAX_VIOLATIONS:
                     measured = f"{_percent(share)} of {what}"
                     required = f"at most {_percent(limit)}"
-                    yield self._place.violation(field, text, measured, required, part)
+                    found.append(self._place.violation(field, text, measured, required, part))
+        return found
 
 
 def _percent(share: float) -> str:

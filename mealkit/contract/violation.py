@@ -14,6 +14,9 @@ from mealkit.errors import Problem, problem
 from mealkit.recipe.data_contract import Action
 from mealkit.untrusted import shown
 
+MAX_VIOLATIONS = 100
+"""The most violations that one check returns; a request may have thousands."""
+
 _SHOWN_CHARACTERS = 60
 
 

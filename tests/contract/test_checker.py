@@ -5,9 +5,10 @@ from datetime import date
 
 import pytest
 
-from mealkit.contract.checker import MAX_VIOLATIONS, Checker
+from mealkit.contract.checker import Checker
 from mealkit.contract.rule_forms import ToolSet
 from mealkit.contract.value_schema import SchemaFaultError, schema_fault
+from mealkit.contract.violation import MAX_VIOLATIONS
 from mealkit.errors import CATALOGUE, DataError, Owner
 from mealkit.recipe.data_contract import DataContract
 

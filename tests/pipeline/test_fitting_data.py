@@ -12,10 +12,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from mealkit.errors import DataError
+from mealkit.contract.population_drift import MUCH_DRIFT, SOME_DRIFT
+from mealkit.errors import DataError, KitError
 from mealkit.pipeline.data.fitting_data import FitRequest, files_and_kit, fit_data
 from mealkit.pipeline.home import home_at
+from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.progress import SILENT
+from mealkit.recipe.lock import lock_bytes, read_lock
 
 KITS = Path(__file__).parents[2] / "kits"
 RULES = "{length: {maximum_characters: 5, action: warn}, schema: {schema: {type: string, minLength: 2}}}"
@@ -225,3 +228,67 @@ def test_the_kit_is_named_last_or_by_option(kit, tmp_path, monkeypatch):
     for arguments in ([str(kit)], ["missing.jsonl"], ["missing.jsonl", str(kit)]):
         with pytest.raises(DataError, match="DATA_UNREADABLE"):
             files_and_kit(arguments, None)
+
+
+def psi_of(report):
+    return next(item.psi for item in report.drift if item.measure == "characters")
+
+
+def test_a_profile_is_written_locked_and_compared(tmp_path):
+    """A profile of the author's data is in the kit's lock without changing its recipe; other data differs from it."""
+    # The languages are in the committed lock: its gateway has the package for them.
+    inputs = "{text: {length: {maximum_characters: 500}, languages: {allowed: [en], action: warn}}}"
+    kit = kit_with(tmp_path, inputs, "  profile: data_profile.json\n")
+    home = home_at(tmp_path / "home")
+    before = open_kit(kit, home)
+    assert [item.message for item in before.warnings] == ["data_profile.json does not exist yet"]
+    lines = [json.dumps({"text": "x" * (50 + number % 40)}) for number in range(300)]
+    like = written(tmp_path, "like.jsonl", "\n".join(lines))
+    other = written(
+        tmp_path, "other.jsonl", "\n".join(line.replace("xxx", "xxxxxxxxx") for line in lines)
+    )
+    report = fit(kit, like, profile=kit / "data_profile.json")
+    assert (report.drift, report.repeated) == ((), 260)
+    after = open_kit(kit, home)
+    locked = after.lock_as_written()
+    assert locked.data_profile == after.parts.profile == report.profile
+    assert locked.recipe == before.lock_as_written().recipe
+    assert read_lock(lock_bytes(locked), "kit.lock") == locked
+    assert psi_of(fit(kit, like)) < SOME_DRIFT < MUCH_DRIFT < psi_of(fit(kit, other))
+    assert "xxx" not in (kit / "data_profile.json").read_text()
+    written(kit, "data_profile.json", '{"rows": -1}')
+    with pytest.raises(KitError, match="the file is not a profile"):
+        open_kit(kit, home)
+
+
+def test_a_profile_of_few_rows_is_not_written(kit, tmp_path):
+    """The statistics of a few rows would describe each of them."""
+    path = written(tmp_path, "a.jsonl", '{"input": "good"}\n' * 99)
+    with pytest.raises(DataError, match="DATA_PROFILE"):
+        fit(kit, path, profile=tmp_path / "data_profile.json")
+    assert not (tmp_path / "data_profile.json").exists()
+
+
+def test_languages_and_dates_are_checked_where_the_contract_asks(tmp_path):
+    """fit loads what tells languages only if a rule needs it, and knows today's date."""
+    inputs = "{text: {languages: {allowed: [en]}}, day: {age: {maximum_days: 30}}}"
+    today = datetime.now(UTC).date()
+    rows = [
+        {"text": "The quick brown fox jumps over the lazy dog in the forest.", "day": str(today)},
+        {"text": "Der schnelle braune Fuchs springt über den faulen Hund.", "day": "2000-01-01"},
+    ]
+    path = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    report = fit(kit_with(tmp_path, inputs), path)
+    assert [(item.name, item.rule, item.rows) for item in report.rules] == [
+        ("day", "age", 1),
+        ("text", "languages", 1),
+    ]
+    assert report.profile.inputs["text"].languages == {"en": 1, "de": 1}
+    json.dumps(report.as_json())
+
+
+def test_tokens_need_a_tokenizer(tmp_path):
+    """A kit without tokenizer.json has its rule of tokens named as not checked."""
+    kit = kit_with(tmp_path, "{input: {length: {maximum_tokens: 3}}}")
+    report = fit(kit, written(tmp_path, "a.jsonl", '{"input": "one two three four"}'))
+    assert (report.unchecked, report.fits) == (("input.length.tokens",), True)

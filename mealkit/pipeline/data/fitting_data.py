@@ -95,13 +95,14 @@ class _Run:
                 continue
             line, row = item
             values = {key: value_at(row, column) for key, column in of.items()}
-            seen = [key for key, value in values.items() if value is not None]
-            if not seen:
-                what = f"the row has no value in {', '.join(of.values())}"
-                counts.add_finding(FileFault(file.name, line, what))
-                continue
+            if unseen or None in values.values():
+                seen = [key for key, value in values.items() if value is not None]
+                unseen.difference_update(seen)
+                if not seen:
+                    what = f"the row has no value in {', '.join(of.values())}"
+                    counts.add_finding(FileFault(file.name, line, what))
+                    continue
             rows += 1
-            unseen.difference_update(seen)
             self._check_row(file.name, line, values)
         counts.rows += rows
         for key in sorted(unseen) if rows else ():

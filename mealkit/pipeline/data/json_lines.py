@@ -6,6 +6,7 @@ parser of this package.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from mealkit.contract.fit_report import FileFault
@@ -20,17 +21,14 @@ def json_rows(name: str, chunks: Iterable[bytes]) -> Rows:
     """Yield the rows of a file."""
     from orjson import JSONDecodeError, loads
 
-    for number, line in lines_of(chunks):
-        if not line:
-            yield FileFault(name, number, f"the line has more than {MAX_ROW_BYTES} bytes")
-            continue
+    for number, line in enumerate(chain.from_iterable(_split(chunks)), 1):
         try:
-            values = loads(line)
+            values = loads(line or b"")
         except JSONDecodeError:
-            if line.isspace():
-                continue
-            yield _unreadable(name, number, line)
-            if line.startswith(_UTF_16):
+            fault = _fault(name, number, line)
+            if fault is not None:
+                yield fault
+            if fault is not None and fault.line is None:
                 return
             continue
         if type(values) is dict:
@@ -39,22 +37,17 @@ def json_rows(name: str, chunks: Iterable[bytes]) -> Rows:
             yield _no_object(name, number, values)
 
 
-def lines_of(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield each line that is not empty, with its number; b"" for a line that is too long."""
-    number = 0
-    for lines in _split(chunks):
-        for line in lines:
-            number += 1
-            if line is None:
-                yield number, b""
-            elif line:
-                yield number, line if number > 1 else line.removeprefix(_BYTE_ORDER_MARK)
+def _fault(name: str, number: int, line: bytes | None) -> FileFault | None:
+    """Return why a line is not JSON; None if it is empty."""
+    if line is None:
+        return FileFault(name, number, f"the line has more than {MAX_ROW_BYTES} bytes")
+    return _unreadable(name, number, line) if line.strip() else None
 
 
 def _split(chunks: Iterable[bytes]) -> Iterator[list[bytes | None]]:
     """Yield the lines that end in each chunk, and the last; None for one that is too long."""
     rest: bytes | None = b""
-    for chunk in chunks:
+    for chunk in _without_mark(chunks):
         head, *lines = chunk.split(b"\n")
         rest = _joined(rest, head)
         if lines:
@@ -62,6 +55,11 @@ def _split(chunks: Iterable[bytes]) -> Iterator[list[bytes | None]]:
             yield [rest, *lines]
             rest = last
     yield [rest]
+
+
+def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for index, chunk in enumerate(chunks):
+        yield chunk if index else chunk.removeprefix(_BYTE_ORDER_MARK)
 
 
 def _joined(start: bytes | None, end: bytes) -> bytes | None:

@@ -5,7 +5,7 @@ a counter. Nothing is repaired. The tokens of a text are counted by the engine, 
 characters do not decide.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -60,8 +60,8 @@ class _TokenRule:
 
     def violations(
         self, asked: Sequence[TextToCount], counts: Mapping[str, int]
-    ) -> Iterator[Violation]:
-        """Yield the violations of the texts that were counted."""
+    ) -> Iterable[Violation]:
+        """Return the violations of the texts that were counted."""
         place = Place(self.name, "length", self.rule.action, "DATA_LENGTH")
         texts = [(item.where, item.text) for item in asked if item.name == self.name]
         return LengthCheck(place, self.rule, counts.__getitem__).check_texts(texts)
