@@ -14,7 +14,7 @@ import re
 _LOST = re.compile("[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 
-_ENDS = (". ", "! ", "? ")
+_ENDS = ("\n", "! ", "? ")
 _ENDS_ELSEWHERE = ("\u3002", "\uff01", "\uff1f", "\u0964", "\u061f ")
 # Shorter lines, such as bullets, numbers and "Yes.", are repeated in good texts, too.
 _SEGMENT_CHARACTERS = 8
@@ -66,9 +66,11 @@ def undecodable(text: str) -> float:
 
 def repeated(text: str) -> float:
     """Return the share of lines and sentences that the text has already had."""
+    # To look for an end that is not there is much faster than to replace it.
     for end in _ENDS if text.isascii() else (*_ENDS, *_ENDS_ELSEWHERE):
-        text = text.replace(end, "\n")
-    lines = text.splitlines()
+        if end in text:
+            text = text.replace(end, ". ")
+    lines = text.split(". ")
     if len(set(lines)) == len(lines):
         return 0.0
     segments = [line for line in lines if len(line) >= _SEGMENT_CHARACTERS]
