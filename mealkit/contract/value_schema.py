@@ -6,7 +6,7 @@ back-references is an error, too.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -33,6 +33,7 @@ class SchemaCheck:
 
     def __init__(self, place: Place, rule: SchemaRule) -> None:
         self._place, self._for_items = place, _is_for_items(rule.schema_)
+        self._schema = rule.schema_
         self._validator = _compiled(rule.schema_)
         self._is_valid = self._validator.is_valid
 
@@ -58,10 +59,21 @@ class SchemaCheck:
             place = "".join(
                 f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path
             )
-            measured = f"a value that is not valid: {error.message[:_SHOWN_CHARACTERS]}"
+            measured = f"an invalid value ({error.message[:_SHOWN_CHARACTERS]})"
             broken: Any = error.instance
-            required = f"what the schema requires at {'/'.join(map(str, error.schema_path))}"
+            required = _requirement(self._schema, error.schema_path)
             yield self._place.violation(field + place, broken, measured, required)
+
+
+def _requirement(schema: dict[str, JsonValue], path: Sequence[str | int]) -> str:
+    """Return the keyword that a value breaks, as the schema writes it: ``minLength: 3``."""
+    value: Any = schema
+    try:
+        for part in path:
+            value = value[part]
+    except (LookupError, TypeError):  # the path leads through a reference
+        return f"what the schema requires at {'/'.join(map(str, path))}"
+    return f"{path[-1]}: {json.dumps(value)[:_SHOWN_CHARACTERS]}"
 
 
 def schema_fault(schema: dict[str, JsonValue]) -> str | None:
@@ -79,7 +91,11 @@ def _compiled(schema: dict[str, JsonValue]) -> "Draft202012Validator":
     limits = jsonschema_rs.RegexOptions(size_limit=_REGEX_BYTES, dfa_size_limit=_REGEX_BYTES)
     try:
         return jsonschema_rs.Draft202012Validator(
-            schema, retriever=_refuse, pattern_options=limits, validate_formats=True
+            schema,
+            mask="the value",
+            retriever=_refuse,
+            pattern_options=limits,
+            validate_formats=True,
         )
     except Exception as error:  # it raises ValueError, its own classes, and the retriever's
         raise SchemaFaultError(str(error).partition("\n")[0][:_SHOWN_CHARACTERS]) from error

@@ -46,6 +46,11 @@ def _problems(kit: Kit, task: Task, where: Where) -> Iterator[Problem]:
             yield _problem(("datasets", name, "signed_by"), message, where, "delete signed_by")
     yield from _repeated("claims", [item.name for item in kit.claims], where)
     yield from _repeated("cases", [item.name for item in kit.cases], where)
+    for name, rules in kit.data.inputs.items() if kit.data else ():
+        fault = schema_fault(rules.schema_.schema_) if rules.schema_ else None
+        if fault is not None:
+            path: Path = ("data", "inputs", name, "schema", "schema")
+            yield _problem(path, f"the schema cannot be used: {fault}", where)
     for index, claim in enumerate(kit.claims):
         yield from _claim_problems(kit, claim, task, ("claims", index), where)
     for index, case in enumerate(kit.cases):

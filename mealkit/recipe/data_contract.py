@@ -26,6 +26,11 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 """A language by its code in ISO 639."""
 
 
+def _ascend(low: float | None, high: float | None) -> None:
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"the minimum {low} is above the maximum {high}")
+
+
 class Rule(StrictModel):
     """A rule of an input."""
 
@@ -66,6 +71,12 @@ class LengthRule(Rule):
     maximum_tokens: Annotated[Annotated[int, Field(ge=0)] | None, CHANGES_ANSWERS] = None
     """The most tokens of the model's tokenizer."""
 
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        _ascend(self.minimum_characters, self.maximum_characters)
+        _ascend(self.minimum_tokens, self.maximum_tokens)
+        return self
+
 
 class RangeRule(Rule):
     """A number, or each number of a list, is within bounds."""
@@ -76,6 +87,11 @@ class RangeRule(Rule):
     """The largest number."""
     unit: Annotated[Line | None, CHANGES_ANSWERS] = None
     """The unit of the numbers, such as "degrees Celsius", for messages and people."""
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        _ascend(self.minimum, self.maximum)
+        return self
 
 
 class AgeRule(Rule):

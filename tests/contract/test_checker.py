@@ -106,6 +106,15 @@ def test_a_violation_says_everything():
     assert found.problem().owner is Owner.CALLER
 
 
+def test_a_schemas_keyword_is_named():
+    """The violation of a schema names the keyword and its value, and does not repeat the caller's."""
+    schema = {"type": "array", "items": {"type": "string", "minLength": 3}}
+    (found,) = checker(x={"schema": {"schema": schema}}).check({"x": ["abc", "\x1b["]})
+    assert (found.field, found.required) == ("x[1]", "minLength: 3")
+    assert found.measured == "an invalid value (the value is shorter than 3 characters)"
+    assert found.value == repr("\x1b[")
+
+
 def test_a_unit_is_named():
     """The unit of a number is in what was measured and what is required."""
     (found,) = checker(x={"range": {"minimum": -90, "unit": "degrees"}}).check({"x": -91.5})
@@ -147,6 +156,20 @@ def test_a_pattern_takes_linear_time():
     """A pattern that makes a backtracking engine hang is answered at once."""
     rules = {"schema": {"schema": {"pattern": "^(a+)+$"}}}
     assert broken({"x": "a" * 100_000 + "b"}, x=rules) == [("x", "schema")]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"length": {"minimum_characters": 2, "maximum_characters": 1}},
+        {"length": {"minimum_tokens": 2, "maximum_tokens": 1}},
+        {"range": {"minimum": 2, "maximum": 1}},
+    ],
+)
+def test_bounds_that_no_value_meets_are_refused(rules):
+    """A minimum above the maximum is a mistake in kit.yaml, not a kit that refuses everything."""
+    with pytest.raises(ValueError, match="is above the maximum"):
+        checker(x=rules)
 
 
 def test_every_rule_has_a_code_of_the_caller():

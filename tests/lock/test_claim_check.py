@@ -118,6 +118,14 @@ def test_a_case_that_can_never_be_true_is_named(found, where, message):
     assert message in problem.message
 
 
+def test_a_schema_of_the_data_contract_that_cannot_be_used_is_named():
+    """It is found when the kit is checked, and not when the gateway starts."""
+    rules = {"schema": {"schema": {"pattern": "(?=a)b"}}}
+    (problem,) = problems(data={"inputs": {"input": rules}})
+    assert problem.where == "data.inputs.input.schema.schema"
+    assert "cannot be used" in problem.message
+
+
 def test_a_kit_whose_fields_fit_has_no_problems():
     """A pattern of files is left to the lock, and a claim without data to the reader."""
     found = [

@@ -17,7 +17,7 @@ from mealkit.errors import DataError, KitError
 from mealkit.pipeline.data.fitting_data import FitRequest, files_and_kit, fit_data
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.kit.opened_kit import open_kit
-from mealkit.progress import SILENT
+from mealkit.progress import SILENT, Silent
 from mealkit.recipe.lock import lock_bytes, read_lock
 
 KITS = Path(__file__).parents[2] / "kits"
@@ -292,3 +292,30 @@ def test_tokens_need_a_tokenizer(tmp_path):
     kit = kit_with(tmp_path, "{input: {length: {maximum_tokens: 3}}}")
     report = fit(kit, written(tmp_path, "a.jsonl", '{"input": "one two three four"}'))
     assert (report.unchecked, report.fits) == (("input.length.tokens",), True)
+
+
+class Interrupted(Silent):
+    """A progress during which the user presses Ctrl-C: when the first file has been read."""
+
+    def task(self, title, total_bytes):
+        if title.endswith("second.jsonl"):
+            raise KeyboardInterrupt
+        return super().task(title, total_bytes)
+
+
+def test_an_interrupted_command_leaves_nothing(kit, tmp_path):
+    """Ctrl-C leaves the old profile as it was, and no half of a new one."""
+    files = [
+        written(tmp_path, name, '{"input": "good"}\n' * 200)
+        for name in ("first.jsonl", "second.jsonl")
+    ]
+    profile = written(tmp_path, "data_profile.json", "old")
+    request = FitRequest(tuple(files), str(kit), profile=profile)
+    with pytest.raises(KeyboardInterrupt):
+        fit_data(request, home_at(kit.parent / "home"), Interrupted())
+    assert profile.read_text() == "old"
+    assert sorted(item.name for item in tmp_path.iterdir()) == [
+        "data_profile.json",
+        "first.jsonl",
+        "second.jsonl",
+    ]
