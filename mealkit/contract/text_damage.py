@@ -52,6 +52,7 @@ _AND = frozenset("and or nor to und oder bis et ou y o e en of och og i oraz lub
 # A character that should be a letter, as in l0ve and th|s, between small letters.
 _MISREAD = re.compile(r"[01568|\xa6\xac](?<=[a-z\xdf-\xff].)(?=[a-z\xdf-\xff])")
 _NOT_MISREAD = bytes(set(range(128)) - set(b"01568|"))
+_FEW = 20
 _NO_WORD = re.compile(r"[/@_=\\.:]\w|\d.*\d")
 """Addresses, paths and identifiers: they have digits between letters, and are not misread."""
 
@@ -100,12 +101,27 @@ def broken_hyphenation(text: str) -> float:
     return min(1.0, broken / lines)
 
 
+def _may_be_misread(text: str) -> bool:
+    """Return whether a text has a suspicious character between letters.
+
+    Most texts have few or none, which searching for each one finds out fastest.
+    """
+    if not text.isascii():
+        return _MISREAD.search(text) is not None
+    found = text.encode().translate(None, _NOT_MISREAD)
+    if len(found) > _FEW:
+        return _MISREAD.search(text) is not None
+    at = -1
+    for item in found.decode():
+        at = text.index(item, at + 1)
+        if text[at - 1 : at].islower() and text[at + 1 : at + 2].islower():
+            return True
+    return False
+
+
 def ocr_noise(text: str) -> float:
     """Return the share of words with a digit or a bar where a letter should be: l0ve, th|s."""
-    # A text without such characters is the usual one; for ASCII this is the fastest way to know.
-    if text.isascii() and not text.encode().translate(None, _NOT_MISREAD):
-        return 0.0
-    if _MISREAD.search(text) is None:
+    if not _may_be_misread(text):
         return 0.0
     words = text.split()
     return sum(1 for word in words if _MISREAD.search(word) and not _NO_WORD.search(word)) / len(
