@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mealkit.lock.compare import Change
 
+# A value such as a profile of data is longer than what people read.
+_LONGEST = 400
+
 
 def change_lines(changes: Iterable["Change"]) -> Iterator[str]:
     """Yield one line for a short change, and a block of lines for a longer one."""
@@ -25,7 +28,8 @@ def _shown(value: Any) -> str:
         return "nothing"
     if isinstance(value, str):
         return value
-    return json.dumps(_stated(value), sort_keys=True, default=str)
+    text = json.dumps(_stated(value), sort_keys=True, default=str)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
 def _stated(value: Any) -> Any:

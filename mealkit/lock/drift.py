@@ -34,7 +34,9 @@ def asks_outside(change: Change) -> bool:
 def _values(parts: KitParts, lock: Lock) -> Iterator[Change]:
     wanted = offline_lock(parts, lock)
     known = _from(wanted.runtime.architecture, lock)
-    yield from compare(known.model_dump(mode="json"), wanted.model_dump(mode="json"))
+    yield from compare(
+        known.model_dump(mode="json", by_alias=True), wanted.model_dump(mode="json", by_alias=True)
+    )
 
 
 def _local(parts: KitParts, lock: Lock) -> Iterator[Change]:

@@ -62,7 +62,7 @@ def _opened(text: str, home: Home, allowed: Sequence[Path], progress: Progress) 
 
 def _lock_form(side: OpenedKit | Lock) -> dict[str, Any]:
     lock = side.lock_as_written() if isinstance(side, OpenedKit) else side
-    form: dict[str, Any] = json.loads(lock.model_dump_json())
+    form: dict[str, Any] = json.loads(lock.model_dump_json(by_alias=True))
     return {**form, "recipe": str(lock.recipe)}
 
 
