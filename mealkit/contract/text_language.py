@@ -13,6 +13,10 @@ from mealkit.recipe.data_contract import LanguageRule
 _READ_CHARACTERS = 500
 # The identifier has three codes for Norwegian; ISO 639 has no for both written forms.
 _ALSO = {"no": frozenset({"nb", "nn"}), "nb": frozenset({"no"}), "nn": frozenset({"no"})}
+# ISO 639's code for what is not a language, such as a table of numbers.
+_NO_LANGUAGE = "zxx"
+# With fewer letters, as in a table of numbers, the identifier names a rare language.
+_LEAST_LETTERS = 15
 
 Identify = Callable[[str], str | None]
 
@@ -59,7 +63,10 @@ def language_identifier() -> Identify:
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
 
     def identify(text: str) -> str | None:
-        language, _ = identifier.classify(text[:_READ_CHARACTERS])
-        return str(language)
+        text = text[:_READ_CHARACTERS]
+        if sum(map(str.isalpha, text)) < _LEAST_LETTERS:
+            return None
+        language, _ = identifier.classify(text)
+        return None if language == _NO_LANGUAGE else str(language)
 
     return identify

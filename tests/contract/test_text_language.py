@@ -37,6 +37,14 @@ def test_another_language_is_found(tools):
     assert broken(tools, [ENGLISH, GERMAN], allowed=["en", "de"]) == []
 
 
+def test_numbers_are_in_no_language(tools):
+    """A text without words is not judged."""
+    assert tools.identify_language("0 1 1 0 1 0 0 1 1 1 0 0 1 1 0 1 0 1 0 0 1 1 0 1 0") is None
+    assert (
+        broken(tools, "1.5 2.25 3.125 4.75 5.5 6.0 7.25 8.5 9.75 10.0 11.5", allowed=["en"]) == []
+    )
+
+
 def test_both_written_forms_of_norwegian_are_norwegian(tools):
     """A kit for no accepts what the identifier calls nb or nn, and the other way round."""
     assert (
