@@ -3,14 +3,13 @@
 A rule for an input that no request has would never be checked, and nothing would say so.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from mealkit.contract.text_length import counts_tokens
 from mealkit.errors import Problem, problem
 from mealkit.kit.document import Path
 from mealkit.kit.wording import dotted
 from mealkit.lock.claim_check import Where
-from mealkit.recipe.data_contract import InputContract
 from mealkit.recipe.kit import Feature, Kit, Task
 from mealkit.untrusted import shown
 
@@ -22,33 +21,34 @@ _INPUTS = {
 }
 
 
-def contract_problems(
-    kit: Kit, task: Task, features: Collection[Feature], where: Where
-) -> list[Problem]:
-    """Return what is wrong with a kit's data contract; ``where`` returns the line of a field.
+def contract_problems(kit: Kit, task: Task, where: Where) -> list[Problem]:
+    """Return the inputs of a kit's data contract that no request has.
 
-    The inputs of the paper's own code are known only when it has loaded.
+    Those of the paper's own code are known only when it has loaded. ``where`` returns the line of a
+    field.
     """
-    if kit.data is None:
+    if kit.data is None or task is Task.PREDICTION:
         return []
     variables = {name for prompt in kit.prompts.values() for name in prompt.variables}
     known = {*_INPUTS.get(task, ()), *variables, *(("variables",) if variables else ())}
-    found = []
-    for name, rules in kit.data.inputs.items():
-        path: Path = ("data", "inputs", name)
-        if task is not Task.PREDICTION and name.partition(".")[0] not in known:
-            message = f"a request to this kit has no input {shown(name)}"
-            found.append(_problem(path, message, where, f"write one of {', '.join(sorted(known))}"))
-        found += _rule_problems(rules, path, features, where)
-    return found
+    hint = f"write one of {', '.join(sorted(known))}"
+    return [
+        _problem(("data", "inputs", name), f"no request has the input {shown(name)}", where, hint)
+        for name in kit.data.inputs
+        if name.partition(".")[0] not in known
+    ]
 
 
-def _rule_problems(
-    rules: InputContract, path: Path, features: Collection[Feature], where: Where
-) -> Iterator[Problem]:
-    if rules.length and counts_tokens(rules.length) and Feature.TOKENS not in features:
-        message = "the kit's engine does not count tokens"
-        yield _problem((*path, "length"), message, where, "limit the characters")
+def contract_warnings(kit: Kit, features: Collection[Feature], where: Where) -> list[Problem]:
+    """Return the rules that the gateway cannot check: tokens, if the engine does not count them."""
+    if kit.data is None or Feature.TOKENS in features:
+        return []
+    message = "the kit's engine does not count tokens, so the rule is not checked"
+    return [
+        _problem(("data", "inputs", name, "length"), message, where, "limit the characters")
+        for name, rules in kit.data.inputs.items()
+        if rules.length and counts_tokens(rules.length)
+    ]
 
 
 def _problem(path: Path, message: str, where: Where, hint: str) -> Problem:
