@@ -475,7 +475,6 @@ CATALOGUE: dict[str, Entry] = {
     "DATA_EXTRA": Entry("the packages that read data files are not installed", _CALLER, DataError, 501, "pip install 'mealkit[evaluation]'"),
     # Tests of claims and cases
     "TEST_FAILED": Entry("a claim or a case does not hold", _AUTHOR, AcceptanceError, 500, "read the worst rows: the kit, its data or the claim has to change"),
-    "TEST_NOT_JUDGED": Entry("a claim or a case was not judged, and the caller demands it", _CALLER, AcceptanceError, 500, "read the reason, and remove what prevents it; or leave out --strict"),
     "TEST_NAME_UNKNOWN": Entry("the kit has no claim of this name", _CALLER, AcceptanceError, 404, "mealkit test KIT --json lists the names"),
     "TEST_NOTHING": Entry("the kit states neither claims nor cases", _AUTHOR, AcceptanceError, 404, "write claims or cases into kit.yaml"),
     "TEST_DATA_INVALID": Entry("the data of a claim cannot be read", _AUTHOR, AcceptanceError, 400, "correct the file, or the columns that the claim names, then: mealkit lock"),

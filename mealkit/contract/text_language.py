@@ -13,6 +13,10 @@ from mealkit.recipe.data_contract import LanguageRule
 _READ_CHARACTERS = 500
 # The identifier has three codes for Norwegian; ISO 639 has no for both written forms.
 _ALSO = {"no": frozenset({"nb", "nn"}), "nb": frozenset({"no"}), "nn": frozenset({"no"})}
+# ISO 639's code for what is not a language, such as a table of numbers.
+_NO_LANGUAGE = "zxx"
+# With fewer letters, as in a table of numbers, the identifier names a rare language.
+_LEAST_LETTERS = 15
 
 KNOWN_LANGUAGES = frozenset(
     """
@@ -20,7 +24,7 @@ ace af am an ar ary arz as az ba bcl be bg bn br bs ca crh cs cy da de dz el en 
 eu ext fa fi fo fr fuv fy ga gcf gcr gd gl gom grc gu gug guw ha hbo he hi hr ht hu hy id
 ig is it ja jv ka kab kik kk km kn ko ku ky la lb lg lij ln lo lt ltg lv mg mk ml mn mr ms
 mt my ne nl nn no nso oc om or pa pcm pl ps pt qu ro ru rw sa sdh se si sk sl sn so sq sr
-st sv sw ta te tg th tk tl tr tt ug uk ur uz uzs vec vi vo wa wuu xh yo yue zh zu zxx nb
+st sv sw ta te tg th tk tl tr tt ug uk ur uz uzs vec vi vo wa wuu xh yo yue zh zu nb
 """.split()  # noqa: SIM905  readable
 )
 """The codes of the languages that the identifier tells: all texts would violate a rule for others.
@@ -72,7 +76,10 @@ def language_identifier() -> Identify:
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
 
     def identify(text: str) -> str | None:
-        language, _ = identifier.classify(text[:_READ_CHARACTERS])
-        return str(language)
+        text = text[:_READ_CHARACTERS]
+        if sum(map(str.isalpha, text)) < _LEAST_LETTERS:
+            return None
+        language, _ = identifier.classify(text)
+        return None if language == _NO_LANGUAGE else str(language)
 
     return identify

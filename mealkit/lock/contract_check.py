@@ -11,7 +11,6 @@ from mealkit.errors import Problem, problem
 from mealkit.kit.document import Path
 from mealkit.kit.wording import dotted
 from mealkit.lock.claim_check import Where
-from mealkit.recipe.data_contract import InputContract
 from mealkit.recipe.kit import Feature, Kit, Task
 from mealkit.untrusted import shown
 
@@ -23,40 +22,48 @@ _INPUTS = {
 }
 
 
-def contract_problems(
-    kit: Kit, task: Task, features: Collection[Feature], where: Where
-) -> list[Problem]:
-    """Return what is wrong with a kit's data contract; ``where`` returns the line of a field.
+def contract_problems(kit: Kit, task: Task, where: Where) -> list[Problem]:
+    """Return what is wrong with a kit's data contract.
 
-    The inputs of the paper's own code are known only when it has loaded.
+    An input that no request has (those of the paper's own code are known only when it has loaded),
+    and a language that cannot be told. ``where`` returns the line of a field.
     """
-    if kit.data is None:
-        return []
+    return [*_unknown_inputs(kit, task, where), *_unknown_languages(kit, where)]
+
+
+def _unknown_inputs(kit: Kit, task: Task, where: Where) -> Iterator[Problem]:
+    if kit.data is None or task is Task.PREDICTION:
+        return
     variables = {name for prompt in kit.prompts.values() for name in prompt.variables}
     known = {*_INPUTS.get(task, ()), *variables, *(("variables",) if variables else ())}
-    found = []
-    for name, rules in kit.data.inputs.items():
-        path: Path = ("data", "inputs", name)
-        if task is not Task.PREDICTION and name.partition(".")[0] not in known:
-            message = f"a request to this kit has no input {shown(name)}"
-            found.append(_problem(path, message, where, f"write one of {', '.join(sorted(known))}"))
-        found += _rule_problems(rules, path, features, where)
-    return found
+    hint = f"write one of {', '.join(sorted(known))}"
+    for name in kit.data.inputs:
+        if name.partition(".")[0] not in known:
+            message = f"no request has the input {shown(name)}"
+            yield _problem(("data", "inputs", name), message, where, hint)
 
 
-def _rule_problems(
-    rules: InputContract, path: Path, features: Collection[Feature], where: Where
-) -> Iterator[Problem]:
-    if rules.length and counts_tokens(rules.length) and Feature.TOKENS not in features:
-        message = "the kit's engine does not count tokens"
-        yield _problem((*path, "length"), message, where, "limit the characters")
+def _unknown_languages(kit: Kit, where: Where) -> Iterator[Problem]:
+    for name, rules in kit.data.inputs.items() if kit.data else ():
+        path: Path = ("data", "inputs", name, "languages", "allowed")
+        for code in rules.languages.allowed if rules.languages else ():
+            if code not in KNOWN_LANGUAGES:
+                alike = sorted(known for known in KNOWN_LANGUAGES if known[0] == code[0])
+                message = f"texts in the language {code} cannot be told"
+                hint = f"write a code in ISO 639, such as one of {', '.join(alike)}"
+                yield _problem(path, message, where, hint if alike else "")
 
-    for code in rules.languages.allowed if rules.languages else ():
-        if code not in KNOWN_LANGUAGES:
-            message = f"texts in the language {code} cannot be told"
-            alike = sorted(known for known in KNOWN_LANGUAGES if known.startswith(code[0]))
-            hint = f"a code in ISO 639 is one of {', '.join(alike)}" if alike else ""
-            yield _problem((*path, "languages", "allowed"), message, where, hint)
+
+def contract_warnings(kit: Kit, features: Collection[Feature], where: Where) -> list[Problem]:
+    """Return the rules that the gateway cannot check: tokens, if the engine does not count them."""
+    if kit.data is None or Feature.TOKENS in features:
+        return []
+    message = "the kit's engine does not count tokens, so the rule is not checked"
+    return [
+        _problem(("data", "inputs", name, "length"), message, where, "limit the characters")
+        for name, rules in kit.data.inputs.items()
+        if rules.length and counts_tokens(rules.length)
+    ]
 
 
 def _problem(path: Path, message: str, where: Where, hint: str) -> Problem:

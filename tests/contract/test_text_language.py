@@ -38,6 +38,14 @@ def test_another_language_is_found(tools):
     assert broken(tools, [ENGLISH, GERMAN], allowed=["en", "de"]) == []
 
 
+def test_numbers_are_in_no_language(tools):
+    """A text without words is not judged."""
+    assert tools.identify_language("0 1 1 0 1 0 0 1 1 1 0 0 1 1 0 1 0 1 0 0 1 1 0 1 0") is None
+    assert (
+        broken(tools, "1.5 2.25 3.125 4.75 5.5 6.0 7.25 8.5 9.75 10.0 11.5", allowed=["en"]) == []
+    )
+
+
 def test_both_written_forms_of_norwegian_are_norwegian(tools):
     """A kit for no accepts what the identifier calls nb or nn, and the other way round."""
     assert (
@@ -46,9 +54,9 @@ def test_both_written_forms_of_norwegian_are_norwegian(tools):
 
 
 def test_the_known_languages_are_those_of_the_identifier():
-    """The codes that a contract may state are those that py3langid tells."""
+    """The codes that a contract may state are those that py3langid tells; zxx is no language."""
     told = {str(name) for name in LanguageIdentifier.from_model_file(MODEL_FILE).nb_classes}
-    assert {*told, "nb"} == KNOWN_LANGUAGES
+    assert {*told, "nb"} - {"zxx"} == KNOWN_LANGUAGES
 
 
 def test_without_an_identifier_the_rule_is_named(tools):

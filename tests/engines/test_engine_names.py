@@ -19,7 +19,7 @@ FILE_FORMAT = "the format of a file, as safetensors and gguf are"
 INTERPRETER = "the language and its interpreter"
 INDEX_PACKAGE = "a package of an index, which kits of any engine may install"
 ELSEWHERE = {
-    "recipe/lock.py": ("onnx", FILE_FORMAT),
+    "recipe/locked_file.py": ("onnx", FILE_FORMAT),
     "sources/formats.py": ("onnx", FILE_FORMAT),
     "sources/protobuf.py": ("onnx", FILE_FORMAT),
     "sources/read_shape.py": ("onnx", FILE_FORMAT),

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -130,14 +131,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def answering_kit(lock: Lock) -> Iterator[AnsweringKit]:
+def answering_kit(lock: Lock, tls: ssl.SSLContext | None = None) -> Iterator[AnsweringKit]:
     kit = AnsweringKit(lock)
     handler = type("Handler", (_Handler,), {"kit": kit})
     with Quiet(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        kit.address = f"http://127.0.0.1:{server.server_port}"
+        scheme = "http" if tls is None else "https"
+        kit.address = f"{scheme}://127.0.0.1:{server.server_port}"
         try:
             yield kit
         finally:

@@ -20,7 +20,7 @@ from mealkit.pipeline.proof.kit_testing import test_running
 from mealkit.pipeline.run.running import RunRequest, run_kit
 
 KIT = Path(__file__).parents[2] / "kits" / "rake"
-ROWS = 30
+ROWS = 40
 
 pytestmark = [pytest.mark.online, pytest.mark.xdist_group("started-for-a-test")]
 
@@ -120,16 +120,17 @@ def test_what_fails_its_test_is_not_written_anywhere(
 
 
 def test_a_test_that_is_interrupted_stops_the_kit_and_goes_on_later(kit: str, home: Home):
-    """After Ctrl-C nothing runs, and the answers that came are not asked for again."""
-    process = started(kit, home, "--claim", "slow", "--concurrency", "1")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("slow: ") and " of " in line:
-            break
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode not in {0, 14}
-    assert running_kits(home) == []
+    """After Ctrl-C and SIGTERM nothing runs, and the answers that came are not asked for again."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = started(kit, home, "--claim", "slow", "--concurrency", "1")
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("slow: ") and " of " in line:
+                break
+        process.send_signal(number)
+        process.communicate(timeout=60)
+        assert process.returncode not in {0, 14}
+        assert running_kits(home) == []
     [journal] = home.journals.iterdir()
     known = [json.loads(line)["row"] for line in journal.read_text().split("\n") if line]
     assert 0 < len(known) < ROWS

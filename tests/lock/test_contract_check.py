@@ -3,7 +3,7 @@
 import pytest
 from fakes.kits import KIT, kit_of
 
-from mealkit.lock.contract_check import contract_problems
+from mealkit.lock.contract_check import contract_problems, contract_warnings
 from mealkit.recipe.kit import Feature, Task
 
 SHORT = {"length": {"maximum_characters": 8}}
@@ -12,9 +12,12 @@ ENGLISH = {"languages": {"allowed": ["en", "eng"]}}
 QUERY = {"file": "prompts/query.jinja", "variables": ["text", "language"]}
 
 
-def problems(task, inputs, features=frozenset(Feature)):
-    kit = kit_of({**KIT, "prompts": {"query": QUERY}, "data": {"inputs": inputs}})
-    return contract_problems(kit, task, features, lambda path: ".".join(map(str, path)))
+def kit_with(inputs):
+    return kit_of({**KIT, "prompts": {"query": QUERY}, "data": {"inputs": inputs}})
+
+
+def place(path):
+    return ".".join(map(str, path))
 
 
 @pytest.mark.parametrize(
@@ -29,22 +32,30 @@ def problems(task, inputs, features=frozenset(Feature)):
 )
 def test_the_inputs_of_each_task(task, names):
     """Those of its endpoints, and the variables of the kit's prompts."""
-    assert problems(task, dict.fromkeys(names, SHORT)) == []
+    assert contract_problems(kit_with(dict.fromkeys(names, SHORT)), task, place) == []
 
 
 @pytest.mark.parametrize(
-    ("task", "inputs", "where", "message"),
-    [
-        (Task.EMBEDDINGS, {"inputs": SHORT}, "", "a request to this kit has no input 'inputs'"),
-        (Task.GENERATION, {"query": SHORT}, "", "has no input 'query'"),
-        (Task.PREDICTION, {"a": TOKENS}, ".length", "does not count tokens"),
-        (Task.PREDICTION, {"a": ENGLISH}, ".languages.allowed", "the language eng cannot be told"),
-    ],
+    ("task", "name"), [(Task.EMBEDDINGS, "inputs"), (Task.GENERATION, "query")]
 )
-def test_what_cannot_be_checked_is_named(task, inputs, where, message):
-    """An unknown input, tokens without a tokenizer, and a language that no text has."""
-    (found,) = problems(task, inputs, features=frozenset())
-    (name,) = inputs
-    assert found.code == "KIT_INVALID"
-    assert found.where == f"data.inputs.{name}{where}"
-    assert message in found.message
+def test_an_input_that_no_request_has_is_named(task, name):
+    """Its rules would never be checked."""
+    (found,) = contract_problems(kit_with({name: SHORT}), task, place)
+    assert (found.code, found.where) == ("KIT_INVALID", f"data.inputs.{name}")
+    assert f"no request has the input '{name}'" in found.message
+
+
+def test_tokens_without_a_tokenizer_are_a_warning():
+    """The paper's own code has none."""
+    kit = kit_with({"a": TOKENS, "b": SHORT})
+    (found,) = contract_warnings(kit, frozenset(), place)
+    assert found.where == "data.inputs.a.length"
+    assert contract_warnings(kit, {Feature.TOKENS}, place) == []
+
+
+def test_a_language_that_no_text_has_is_named():
+    """The identifier has two letters for English, so eng would refuse every text."""
+    (found,) = contract_problems(kit_with({"a": ENGLISH}), Task.PREDICTION, place)
+    assert found.where == "data.inputs.a.languages.allowed"
+    assert "the language eng cannot be told" in found.message
+    assert "en" in found.hint

@@ -19,7 +19,7 @@ from mealkit.kit.files import image_path
 from mealkit.kit.load import LoadedKit, load_kit
 from mealkit.lock.claim_check import claim_problems
 from mealkit.lock.compare import Change
-from mealkit.lock.contract_check import contract_problems
+from mealkit.lock.contract_check import contract_problems, contract_warnings
 from mealkit.lock.drift import drift, needs_network
 from mealkit.lock.kit_parts import KitParts
 from mealkit.lock.resolve import offline_lock, requests_of
@@ -128,13 +128,12 @@ def open_kit(
         *engine.problems,
         *_prompt_problems(loaded),
         *claim_problems(loaded.kit, engine.task, loaded.where),
+        *contract_problems(loaded.kit, engine.task, loaded.where),
     ]
-    recipe = recipe_of(loaded.kit.runtime.engine)
-    if not problems:
-        features = recipe.features(engine.task, engine.hyperparameters, engine.settings)
-        problems += contract_problems(loaded.kit, engine.task, features, loaded.where)
     if problems:
         raise failures(problems)
+    recipe = recipe_of(loaded.kit.runtime.engine)
+    features = recipe.features(engine.task, engine.hyperparameters, engine.settings)
     parts = KitParts(
         kit=loaded.kit,
         recipe=recipe,
@@ -152,7 +151,8 @@ def open_kit(
         profile=loaded.profile,
     )
     lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
-    warnings = (*loaded.warnings, *engine.warnings)
+    unchecked = contract_warnings(loaded.kit, features, loaded.where)
+    warnings = (*loaded.warnings, *engine.warnings, *unchecked)
     opened = OpenedKit(loaded.folder, parts, lock, loaded.wheels, loaded.bounds, warnings)
     return opened if lock is None else _as_it_is_now(opened, lock, home, progress)
 

@@ -3,10 +3,13 @@
 What is tested is a kit's folder, an image, a kit that runs here, by its name, or an address.
 """
 
+import signal
 import ssl
+import sys
+import threading
 import uuid
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -147,10 +150,24 @@ def _started(request: TestRequest, tester: Tester) -> Report:
     name = f"test-{uuid.uuid4().hex[:12]}"
     run = replace(request.run, name=name, port=0, address="127.0.0.1", keys=None)
     try:
-        return _tested(run_kit(run, home, tester.progress), run, tester)
+        with _terminable():
+            return _tested(run_kit(run, home, tester.progress), run, tester)
     finally:
         # Also one that did not become ready in time, and after Ctrl-C.
         _stop(name, home)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM, with which CI ends a job, unwind like Ctrl-C, so that the kit is stopped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _stop(name: str, home: Home) -> None:

@@ -20,7 +20,8 @@ from mealkit.contract.value_schema import SchemaFaultError
 from mealkit.contract.violation import Violation
 from mealkit.errors import Problem, failure
 from mealkit.recipe.data_contract import Action, DataContract, LengthRule
-from mealkit.recipe.data_profile import DataProfile
+from mealkit.recipe.kit import Feature
+from mealkit.recipe.lock import Lock
 from mealkit.runtime.api.contract_inputs import ContractInputs
 from mealkit.runtime.api.endpoint import Asked, TextToCount
 from mealkit.runtime.api.prompt_length import count_of
@@ -70,10 +71,8 @@ class _TokenRule:
 class DataGate:
     """The data contract of a kit."""
 
-    def __init__(
-        self, contract: DataContract, profile: DataProfile | None, model: str, count: Count
-    ) -> None:
-        """Compile it.
+    def __init__(self, contract: DataContract, lock: Lock, count: Count) -> None:
+        """Compile it; ``lock`` has the profile and what the engine can do.
 
         Raises:
             EngineError: ``ENGINE_START``, a schema cannot be used, or a package is missing.
@@ -85,11 +84,17 @@ class DataGate:
         except (SchemaFaultError, ImportError) as error:
             message = f"the data contract cannot be checked: {error}"
             raise failure("ENGINE_START", message, hint="mealkit lock, then build again") from error
+        profile = lock.data_profile
         self._window = DriftWindow(contract, profile, identify) if profile else None
-        self._model = model
+        self._model = lock.model.name
         self._count = count
         self._token_rules = tuple(_token_rules(contract))
-        self._bounded = tuple(_bounded(contract))
+        self.unchecked: tuple[str, ...] = ()
+        """The inputs whose rule of tokens is not checked, because the engine does not count."""
+        if Feature.TOKENS not in lock.engine.features:
+            self.unchecked = tuple(rule.name for rule in self._token_rules)
+            self._token_rules = ()
+        self._bounded = tuple(_bounded(contract, self._token_rules))
         self.small_bytes = _SLOW_BYTES if self._bounded else _QUICK_BYTES
         """The largest body that is checked in the event loop."""
 
@@ -170,9 +175,9 @@ def _token_rules(contract: DataContract) -> Iterator[_TokenRule]:
             yield _TokenRule(name, length.model_copy(update=only))
 
 
-def _bounded(contract: DataContract) -> Iterator[str]:
+def _bounded(contract: DataContract, token_rules: Sequence[_TokenRule]) -> Iterator[str]:
     """Yield the inputs whose rules take time for each text."""
-    counted = {rule.name for rule in _token_rules(contract)}
+    counted = {rule.name for rule in token_rules}
     for name, rules in contract.inputs.items():
         if name in counted or {"languages", "duplicates"} & set(rules.active):
             yield name

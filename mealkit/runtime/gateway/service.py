@@ -110,7 +110,7 @@ class Service:
         if self.traits.renders_chats:
             pinned = self.lock.hyperparameters.get("chat_template")
             self.served.readable = readable_for(self.settings.models, pinned)
-        self.gate = _gate_of(self.lock, self.metrics)
+        self.gate = _gate_of(self.lock, self.metrics, self.journal)
         self.max_body_bytes = parse_size(self.lock.serving.max_body)
         serving = self.lock.serving
         self.queue = FairQueue(serving.max_concurrency, serving.max_queue, self._note_queue)
@@ -285,14 +285,16 @@ class Service:
         self.metrics.queue(self.queue.running, self.queue.waiting)
 
 
-def _gate_of(lock: Lock, metrics: Metrics) -> "DataGate | None":
+def _gate_of(lock: Lock, metrics: Metrics, journal: Journal) -> "DataGate | None":
     if lock.data is None:
         return None
     # Late: most kits have no data contract, and its packages are only in the images of those.
     from mealkit.runtime.gateway.data_gate import DataGate  # noqa: PLC0415
 
     counters = metrics.watch_data(lock.data)
-    gate = DataGate(lock.data, lock.data_profile, lock.model.name, counters.violated)
+    gate = DataGate(lock.data, lock, counters.violated)
+    if gate.unchecked:
+        journal.warning("tokens are not limited", inputs=list(gate.unchecked))
     if lock.data_profile:
         counters.watch_drift(gate.drift)
     return gate

@@ -15,7 +15,9 @@ from mealkit.recipe.kit import Feature, Task
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.classify import CLASSIFY
 from mealkit.runtime.api.completions import COMPLETIONS
+from mealkit.runtime.api.contract_inputs import ContractInputs
 from mealkit.runtime.api.embeddings import EMBEDDINGS
+from mealkit.runtime.api.endpoint import Asked
 from mealkit.runtime.api.predict import PREDICT
 from mealkit.runtime.api.rerank import RERANK
 from mealkit.runtime.api.responses.responses_endpoint import RESPONSES
@@ -52,9 +54,10 @@ def passed(make_api_lock):
 
     def run(endpoint, task, rules, **values):
         lock = make_api_lock(task, features=CHAT_FEATURES, prompts=PROMPTS)
-        served = ServedModel.of(lock.model_copy(update={"data": rules}))
+        lock = lock.model_copy(update={"data": rules})
+        served = ServedModel.of(lock)
         counted = []
-        gate = DataGate(rules, None, served.model, lambda name, rule: counted.append((name, rule)))
+        gate = DataGate(rules, lock, lambda name, rule: counted.append((name, rule)))
         run.counted = counted
         return gate.passed(endpoint.prepare({"model": served.model, **values}, served))
 
@@ -200,16 +203,26 @@ def test_a_text_in_another_language(passed):
     assert (fault.measured, fault.required) == ("the language de", "en")
 
 
+def test_tokens_are_not_counted_without_a_tokenizer(make_api_lock):
+    """The paper's own code has none: the request passes, and the gate says which rule is off."""
+    rules = contract(text=TOKENS)
+    gate = DataGate(rules, make_api_lock(Task.PREDICTION, features=frozenset()), lambda *_: None)
+    assert gate.unchecked == ("text",)
+    asked = Asked("/v1/predict", b"", inputs=ContractInputs({"text": "x" * 100}))
+    assert gate.passed(asked).to_count == ()
+
+
 def test_drift_is_that_of_the_last_requests(make_api_lock):
     """Compared with the profile in the lock, refused requests included; no text is kept."""
     usual = Histogram(edges=LENGTH_EDGES, counts=lengths({5: 990, 10: 10}))
     field = FieldProfile(values=1000, missing=0, characters=usual)
     profile = DataProfile(rows=1000, inputs={"input": field})
     rules = contract(input=SHORT).model_copy(update={"drift_window": 200})
-    served = ServedModel.of(make_api_lock(Task.EMBEDDINGS))
+    lock = make_api_lock(Task.EMBEDDINGS).model_copy(update={"data_profile": profile})
+    served = ServedModel.of(lock)
     metrics = Metrics("m")
     counters = metrics.watch_data(rules)
-    gate = DataGate(rules, profile, served.model, counters.violated)
+    gate = DataGate(rules, lock, counters.violated)
     counters.watch_drift(gate.drift)
 
     def ask(text, times):
