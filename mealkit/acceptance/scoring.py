@@ -25,6 +25,7 @@ from mealkit.recipe.claims import Metric
 from mealkit.untrusted import UntrustedError, parse_json
 
 _NO_LABEL = "\0unanswered"
+_NO_NUMBER = -1
 _LABEL_RESAMPLES = 200
 
 
@@ -55,17 +56,21 @@ def fault_of(metric: Metric, pair: Pair) -> str | None:
 
 def _labels(metric: Metric, pairs: Sequence[Pair]) -> Scored:
     learn, numpy = needed("sklearn.metrics"), needed("numpy")
-    right = numpy.asarray([text_of(pair.expected) for pair in pairs])
-    given = numpy.asarray(
-        [_NO_LABEL if pair.answered is UNANSWERED else text_of(pair.answered) for pair in pairs]
-    )
+    texts = [text_of(pair.expected) for pair in pairs]
+    texts += [
+        _NO_LABEL if pair.answered is UNANSWERED else text_of(pair.answered) for pair in pairs
+    ]
+    # Scikit-learn compares numbers many times faster than texts, and each resample asks it again.
+    numbers = {text: number for number, text in enumerate(sorted(set(texts) - {_NO_LABEL}))}
+    codes = numpy.asarray([numbers.get(text, _NO_NUMBER) for text in texts])
+    right, given = codes[: len(pairs)], codes[len(pairs) :]
     average = {Metric.F1_MACRO: "macro", Metric.F1_MICRO: "micro", Metric.F1_WEIGHTED: "weighted"}
 
     def value(rows: Sequence[int]) -> float:
         one, other = right[list(rows)], given[list(rows)]
         if metric is Metric.ACCURACY:
             return float(learn.accuracy_score(one, other))
-        known = sorted((set(one.tolist()) | set(other.tolist())) - {_NO_LABEL})
+        known = sorted((set(one.tolist()) | set(other.tolist())) - {_NO_NUMBER})
         form = {"labels": known, "average": average[metric], "zero_division": 0}
         return float(learn.f1_score(one, other, **form))
 

@@ -17,7 +17,11 @@ import pytest
 import yaml
 from fakes.served import free_port, need
 
+from mealkit.contract.observation import LENGTH_EDGES
 from mealkit.engines.registry import recipe_of
+from mealkit.recipe.cases import Case
+from mealkit.recipe.data_contract import DataContract
+from mealkit.recipe.data_profile import DataProfile, FieldProfile, Histogram
 from mealkit.recipe.kit import Task
 from mealkit.runtime.gateway.keys import new_key
 
@@ -147,7 +151,7 @@ def kit(prometheus, ports, make_shared_lock, start_shared):
             (root / "models" / name).write_bytes(data)
 
     environment = {"MEALKIT_PORT": str(ports["kit"]), "MEALKIT_ENGINE_PATH": str(ROOT)}
-    return start_shared(lock, change=place, environment=environment).wait_ready()
+    return start_shared(with_data(lock), change=place, environment=environment).wait_ready()
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +168,23 @@ def keyed(prometheus, ports, secret, make_shared_lock, start_shared):
     return kit.wait_ready()
 
 
+def with_data(lock):
+    """Give a lock what the metrics of cases and of data contracts are about."""
+    case = {"name": "hello", "request": {"messages": [{"role": "user", "content": "Hello"}]}}
+    rules = {"inputs": {"messages": {"length": {"maximum_characters": 8000}}}}
+    counts = [0] * (len(LENGTH_EDGES) + 1)
+    counts[1] = 1000
+    usual = Histogram(edges=LENGTH_EDGES, counts=tuple(counts))
+    field = FieldProfile(values=1000, missing=0, characters=usual)
+    return lock.model_copy(
+        update={
+            "cases": (Case.model_validate(case),),
+            "data": DataContract.model_validate(rules),
+            "data_profile": DataProfile(rows=1000, inputs={"messages": field}),
+        }
+    )
+
+
 @pytest.fixture(scope="module")
 def load(kit, keyed, prometheus):
     """All that metrics count, while Prometheus scrapes: answers, refusals, deaths."""
@@ -172,6 +193,8 @@ def load(kit, keyed, prometheus):
     assert kit.chat("What does join do?").status_code == 200
     assert kit.chat("What does join do?", stream=True).status_code == 200
     assert kit.chat("word " * 600).status_code == 400
+    # Refused by the data contract, and far from its profile.
+    assert {kit.chat("x" * 9000).status_code for _ in range(100)} == {422}
     _crowd(kit, prometheus)
     os.kill(keyed.worker_pid(), signal.SIGSTOP)
     os.kill(kit.worker_pid(), signal.SIGKILL)
