@@ -20,6 +20,10 @@ _INPUTS = {
     Task.RERANKING: ("query", "documents"),
     Task.GENERATION: ("messages", "prompt"),
 }
+_NO_CODE = (
+    "write its code in ISO 639-1, such as de for German; "
+    "if it is that, the rule is not for this language"
+)
 
 
 def contract_problems(kit: Kit, task: Task, where: Where) -> list[Problem]:
@@ -48,10 +52,8 @@ def _unknown_languages(kit: Kit, where: Where) -> Iterator[Problem]:
         path: Path = ("data", "inputs", name, "languages", "allowed")
         for code in rules.languages.allowed if rules.languages else ():
             if code not in KNOWN_LANGUAGES:
-                alike = sorted(known for known in KNOWN_LANGUAGES if known[0] == code[0])
-                message = f"texts in the language {code} cannot be told"
-                hint = f"write a code in ISO 639, such as one of {', '.join(alike)}"
-                yield _problem(path, message, where, hint if alike else "")
+                message = f"texts in the language {shown(code)} cannot be told"
+                yield _problem(path, message, where, _NO_CODE)
 
 
 def contract_warnings(kit: Kit, features: Collection[Feature], where: Where) -> list[Problem]:

@@ -57,5 +57,5 @@ def test_a_language_that_no_text_has_is_named():
     """The identifier has two letters for English, so eng would refuse every text."""
     (found,) = contract_problems(kit_with({"a": ENGLISH}), Task.PREDICTION, place)
     assert found.where == "data.inputs.a.languages.allowed"
-    assert "the language eng cannot be told" in found.message
-    assert "en" in found.hint
+    assert "the language 'eng' cannot be told" in found.message
+    assert "ISO 639-1" in found.hint
