@@ -35,7 +35,7 @@ def bounds(claim: Claimed) -> tuple[float | None, float | None]:
 def judged(claim: Claimed, measured: float) -> tuple[Verdict, str]:
     """Return whether a claim holds with a measured value, and the reason with the numbers."""
     low, high = bounds(claim)
-    slack = _ROUNDING * max(1.0, abs(measured))
+    slack = _ROUNDING * max(abs(claim.value), abs(measured))
     value = shown_value(claim.metric, measured)
     allowed = shown_bounds(claim)
     if low is not None and measured < low - slack:
@@ -56,7 +56,7 @@ def shown_bounds(claim: Claimed) -> str:
             return f"{shown_value(claim.metric, high)} or less"
         case (low, high):
             first, last = (shown_value(claim.metric, item or 0.0) for item in (low, high))
-            return f"{first} to {last}"
+            return first if low == high else f"{first} to {last}"
 
 
 def shown_value(metric: Metric, value: float) -> str:
