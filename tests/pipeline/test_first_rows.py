@@ -94,7 +94,8 @@ def test_a_claim_that_does_not_fit_its_data_is_named(locked, changes, said):
     with pytest.raises(KitError) as caught:
         check(locked, **changes)
     (found,) = caught.value.problems
-    assert (found.code, found.where) == ("KIT_INVALID", "claims.table-1")
+    assert found.code == "KIT_INVALID"
+    assert found.message.startswith("claims.table-1: ")
     assert said.replace("'", "") in found.message.replace("'", "").replace('"', "")
 
 
@@ -116,10 +117,9 @@ def test_a_case_that_the_gateway_would_refuse_is_named(locked, case, said):
     with pytest.raises(KitError) as caught:
         require_testable(kit, kit.lock.model_copy(update={"cases": (case,)}), home)
     (found,) = caught.value.problems
-    assert found.where == "cases.one"
-    assert f"its request would be refused: {said}" in found.message.replace("'", "").replace(
-        '"', ""
-    )
+    assert f"cases.one: its request would be refused: {said}" in found.message.replace(
+        "'", ""
+    ).replace('"', "")
 
 
 def test_a_claim_that_does_not_fit_is_not_locked(locked):
@@ -130,3 +130,22 @@ def test_a_claim_that_does_not_fit_is_not_locked(locked):
     with pytest.raises(KitError, match="no column"):
         lock_kit(kit.folder, upgrade=frozenset(), home=home, progress=Heard())
     assert kit.lock_path.read_bytes() == before
+
+
+def test_what_does_not_fit_is_named_with_its_line(locked):
+    """The author finds the claim and the case in kit.yaml, and not only in the lock."""
+    kit, home = locked
+    before = (kit.folder / "kit.yaml").read_bytes()
+    wrong = {"name": "one", "request": {"inputs": "a"}}
+    stated = {"claims": [CLAIM, {**CLAIM, "name": "two", "expected": "gold"}], "cases": [wrong]}
+    edit_kit(kit.folder, lambda form: form.update(stated))
+    lines = (kit.folder / "kit.yaml").read_text().split("\n")
+    try:
+        with pytest.raises(KitError) as caught:
+            lock_kit(kit.folder, upgrade=frozenset(), home=home, progress=Heard())
+    finally:
+        (kit.folder / "kit.yaml").write_bytes(before)
+    told = [item.where.removeprefix(f"{kit.folder}/kit.yaml:") for item in caught.value.problems]
+    assert len(told) == 2
+    for number, text in zip(told, ("name: two", "request:"), strict=True):
+        assert text in lines[int(number) - 1]
