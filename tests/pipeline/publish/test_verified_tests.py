@@ -21,6 +21,12 @@ pytestmark = pytest.mark.xdist_group("verified-tests")
 KIT = with_claims(read_lock((ROOT / "kits/rake/kit.lock").read_bytes()))
 
 
+def edited(report):
+    """The report with another measured value, and the same verdict."""
+    first = report.claims[0].model_copy(update={"measured": 0.1})
+    return report.model_copy(update={"claims": (first, *report.claims[1:])})
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     """Runs commands in a folder with a key and reports; the image of the kit is in a registry."""
@@ -32,6 +38,7 @@ def desk(tmp_path_factory):
         for name, report in {
             "passed": report_of(KIT, H200),
             "failed": report_of(KIT, similarity=Verdict.FAILS),
+            "edited": edited(report_of(KIT)),
             "other": report_of(KIT).model_copy(
                 update={"kit": report_of(KIT).kit.model_copy(update={"recipe": f"sha256:{0:064}"})}
             ),
@@ -94,10 +101,15 @@ def test_attesting_a_report_again_changes_nothing(attested):
 
 
 @pytest.mark.parametrize(
-    ("file", "code"), [("other.json", "TEST_REPORT_STALE"), ("team.key.pub", "TEST_REPORT_INVALID")]
+    ("file", "code"),
+    [
+        ("other.json", "TEST_REPORT_STALE"),
+        ("team.key.pub", "TEST_REPORT_INVALID"),
+        ("edited.json", "TEST_REPORT_INVALID"),
+    ],
 )
 def test_what_is_no_report_of_this_image_is_not_signed(desk, file, code):
-    """A report of another recipe proves nothing about this image."""
+    """A report of another recipe proves nothing, and neither does one with edited values."""
     done, _, said = desk("attest", desk.place, "--key", "team.key", "--test-report", file, "--json")
     assert done != 0
     assert json.loads(said)["problems"][0]["code"] == code
