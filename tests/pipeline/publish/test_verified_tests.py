@@ -146,9 +146,14 @@ def test_a_statement_of_another_recipe_is_shown_as_stale(desk):
     with Registries.from_environment() as registries:
         push(kit_image(looser), Reference(desk.host, "models/loose", "1.0.0"), registries)
     place = f"{desk.host}/models/loose:1.0.0"
-    Path("result.json").write_text(json.dumps(acceptance_result(KIT, report_of(KIT))))
+    result = acceptance_result(KIT, report_of(KIT))
+    result["configuration"][0]["annotations"]["started"] = "9999-01-01T00:00:00Z"
+    Path("result.json").write_text(json.dumps(result))
     assert desk("sign", place, "--key", "team.key")[0] == 0
     kind = ("--type", "test-result", "--predicate", "result.json")
     assert desk("attest", place, "--key", "team.key", *kind)[0] == 0
     said = desk("verify", place, "--key", "team.key.pub")[2]
     assert "stale: the image states another claim, or none, under" in said
+    form = json.loads(desk("verify", place, "--key", "team.key.pub", "--json")[1])
+    # A test cannot have begun after its result was signed.
+    assert [item["ageDays"] for item in form["tests"]] == [0]
