@@ -5,7 +5,7 @@ import json
 import pytest
 from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 
-from mealkit.errors import KitError
+from mealkit.errors import KitError, MealkitError
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.kit.first_rows import require_testable
 from mealkit.pipeline.kit.locking import lock_kit
@@ -132,20 +132,41 @@ def test_a_claim_that_does_not_fit_is_not_locked(locked):
     assert kit.lock_path.read_bytes() == before
 
 
-def test_what_does_not_fit_is_named_with_its_line(locked):
-    """The author finds the claim and the case in kit.yaml, and not only in the lock."""
+def problems_of_lock(locked, fields):
+    """The problems of locking the kit with other fields, and the lines of its kit.yaml."""
     kit, home = locked
     before = (kit.folder / "kit.yaml").read_bytes()
-    wrong = {"name": "one", "request": {"inputs": "a"}}
-    stated = {"claims": [CLAIM, {**CLAIM, "name": "two", "expected": "gold"}], "cases": [wrong]}
-    edit_kit(kit.folder, lambda form: form.update(stated))
+    edit_kit(kit.folder, lambda form: form.update(fields))
     lines = (kit.folder / "kit.yaml").read_text().split("\n")
     try:
-        with pytest.raises(KitError) as caught:
+        with pytest.raises(MealkitError) as caught:
             lock_kit(kit.folder, upgrade=frozenset(), home=home, progress=Heard())
     finally:
         (kit.folder / "kit.yaml").write_bytes(before)
-    told = [item.where.removeprefix(f"{kit.folder}/kit.yaml:") for item in caught.value.problems]
+    return caught.value.problems, lines
+
+
+def test_what_does_not_fit_is_named_with_its_line(locked):
+    """The author finds the claim and the case in kit.yaml, and not only in the lock."""
+    wrong = {"name": "one", "request": {"inputs": "a"}}
+    second = {**CLAIM, "name": "two", "expected": "gold"}
+    problems, lines = problems_of_lock(locked, {"claims": [CLAIM, second], "cases": [wrong]})
+    told = [lines[int(item.where.rpartition("kit.yaml:")[2]) - 1] for item in problems]
     assert len(told) == 2
-    for number, text in zip(told, ("name: two", "request:"), strict=True):
-        assert text in lines[int(number) - 1]
+    assert "name: two" in told[0]
+    assert "request:" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"files": ["nothing.csv"]}, "datasets.gone: there is no nothing.csv, in "),
+        ({"path": "date"}, "datasets.gone: the folder does not exist, in "),
+    ],
+)
+def test_data_that_cannot_be_locked_is_named_with_its_line(locked, entry, said):
+    """The data set, the place where it was looked for, and the line in kit.yaml."""
+    local = {"source": "folder", "path": "data", "files": ["*"]}
+    problems, lines = problems_of_lock(locked, {"datasets": {"sts": local, "gone": local | entry}})
+    assert problems[0].message.startswith(said)
+    assert "gone:" in lines[int(problems[0].where.rpartition("kit.yaml:")[2]) - 1]
