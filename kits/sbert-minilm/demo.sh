@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks, locks, builds, runs, queries and stops the example kit.
+# Checks, locks, builds, runs, queries, tests and stops the example kit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=sbert-minilm-demo
@@ -57,6 +57,9 @@ except urllib.error.HTTPError as error:
     problem = json.load(error)["error"]
     print(error.code, problem["mealkit_code"], "-", problem["message"], f"(owner: {problem['owner']})")
 PY
+
+say "Test: is what the kit promises true here? It asks the data of each claim, and the golden examples."
+step mealkit test "$name"
 
 say "Stop."
 step mealkit ps
