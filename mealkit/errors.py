@@ -479,7 +479,7 @@ CATALOGUE: dict[str, Entry] = {
     "TEST_NOTHING": Entry("the kit states neither claims nor cases", _AUTHOR, AcceptanceError, 404, "write claims or cases into kit.yaml"),
     "TEST_DATA_INVALID": Entry("the data of a claim cannot be read", _AUTHOR, AcceptanceError, 400, "correct the file, or the columns that the claim names, then: mealkit lock"),
     "TEST_DATA_DIFFERS": Entry("a file of data is not the one that the lock pins", _AUTHOR, AcceptanceError, 409, "put back the pinned file, or pin the new one: mealkit lock --upgrade datasets"),
-    "TEST_PACKAGE_MISSING": Entry("a library that a claim needs is not installed", _CALLER, AcceptanceError, 501, "pip install 'mealkit[evaluation]'; in an image: tests_in_image: true in kit.yaml"),
+    "TEST_PACKAGE_MISSING": Entry("a library that a claim needs is not installed", _CALLER, AcceptanceError, 501, "pip install 'mealkit[evaluation]'; in an image: tests_in_image: true in kit.yaml; or --cases-only, which needs none"),
     "TEST_UNREACHABLE": Entry("the kit to test cannot be reached", _PLATFORM, AcceptanceError, 503, "check the address, and that the kit is ready: /v1/health/ready"),
     "TEST_KEY": Entry("the kit to test refuses the API key, or requires one", _CALLER, AcceptanceError, 401, "name a file with the key: --api-key-file FILE"),
     "TEST_NOT_A_KIT": Entry("the address to test does not answer as a kit does", _CALLER, AcceptanceError, 502, "name the address of a kit, without a path unless a proxy adds one"),

@@ -10,6 +10,8 @@ from mealkit.recipe.lock import Lock
 
 # Numbers that are equal in decimals may differ in their last bit.
 _ROUNDING = 1e-9
+# Larger numbers are written with an exponent.
+_LARGEST_WRITTEN_OUT = 1e15
 
 
 def bounds(claim: Claimed) -> tuple[float | None, float | None]:
@@ -34,15 +36,25 @@ def bounds(claim: Claimed) -> tuple[float | None, float | None]:
 
 def judged(claim: Claimed, measured: float) -> tuple[Verdict, str]:
     """Return whether a claim holds with a measured value, and the reason with the numbers."""
-    low, high = bounds(claim)
-    slack = _ROUNDING * max(1.0, abs(measured))
     value = shown_value(claim.metric, measured)
-    allowed = shown_bounds(claim)
+    outside = shown_miss(claim, measured)
+    if outside is not None:
+        return Verdict.FAILS, f"measured {value}, {outside}"
+    return Verdict.HOLDS, f"measured {value}, allowed {shown_bounds(claim)}"
+
+
+def shown_miss(claim: Claimed, measured: float) -> str | None:
+    """Return by how much a value is outside of the bounds, in words; None if it is inside."""
+    low, high = bounds(claim)
+    slack = _ROUNDING * max(abs(claim.value), abs(measured))
     if low is not None and measured < low - slack:
-        return Verdict.FAILS, f"measured {value}, which is less than allowed: {allowed}"
-    if high is not None and measured > high + slack:
-        return Verdict.FAILS, f"measured {value}, which is more than allowed: {allowed}"
-    return Verdict.HOLDS, f"measured {value}, allowed {allowed}"
+        off, word, bound = low - measured, "below", low
+    elif high is not None and measured > high + slack:
+        off, word, bound = measured - high, "above", high
+    else:
+        return None
+    metric = claim.metric
+    return f"{shown_value(metric, off)} {word} the allowed {shown_value(metric, bound)}"
 
 
 def shown_bounds(claim: Claimed) -> str:
@@ -56,11 +68,13 @@ def shown_bounds(claim: Claimed) -> str:
             return f"{shown_value(claim.metric, high)} or less"
         case (low, high):
             first, last = (shown_value(claim.metric, item or 0.0) for item in (low, high))
-            return f"{first} to {last}"
+            return first if low == high else f"{first} to {last}"
 
 
 def shown_value(metric: Metric, value: float) -> str:
     """Return a value with its unit, in as many digits as are read."""
+    if abs(value) >= _LARGEST_WRITTEN_OUT and not metric.value.endswith("_bytes"):
+        return f"{value:.3g}"
     if metric.value.endswith("_bytes"):
         return f"{value / 1024**2:,.0f} MiB"
     if metric.value.endswith("_seconds"):

@@ -3,7 +3,7 @@
 import pytest
 from fakes.answering_kit import claim_of, lock_of
 
-from mealkit.acceptance.judging import hardware_fault, judged
+from mealkit.acceptance.judging import hardware_fault, judged, shown_bounds
 from mealkit.acceptance.report import MachineFacts, Verdict
 from mealkit.recipe.kit import Gpu
 
@@ -34,6 +34,40 @@ def test_a_tolerance_decides(metric, tolerance, measured, holds):
     verdict, reason = judged(claim, measured)
     assert verdict is (Verdict.HOLDS if holds else Verdict.FAILS)
     assert "allowed" in reason
+
+
+def test_a_bound_is_as_exact_as_the_claim():
+    """The last bit of a decimal number does not decide; small errors are judged as large ones."""
+    tenths = claim_of(metric="accuracy", value=0.3, tolerance={"absolute": 0.1})
+    assert judged(tenths, 0.1 + 0.1)[0] is Verdict.HOLDS
+    small = claim_of(metric="mae", value=1e-10, tolerance=RELATIVE)
+    assert judged(small, 1.1e-10)[0] is Verdict.HOLDS
+    assert judged(small, 1.2e-10)[0] is Verdict.FAILS
+
+
+def test_one_value_is_not_shown_as_an_interval():
+    """Without a tolerance the allowed value stands alone."""
+    assert shown_bounds(claim_of(metric="accuracy", value=1, tolerance={"absolute": 0})) == "1"
+
+
+@pytest.mark.parametrize(
+    ("metric", "tolerance", "measured", "reason"),
+    [
+        ("accuracy", ABSOLUTE, 0.7, "measured 0.7, 0.05 below the allowed 0.75"),
+        ("accuracy", ABSOLUTE, 0.9, "measured 0.9, 0.05 above the allowed 0.85"),
+        (
+            "latency_p95_seconds",
+            RELATIVE,
+            2.0,
+            "measured 2.00 s, 1.12 s above the allowed 880.0 ms",
+        ),
+        ("rmse", ABSOLUTE, 1e300, "measured 1e+300, 1e+300 above the allowed 0.85"),
+        ("accuracy", ABSOLUTE, 0.8, "measured 0.8, allowed 0.75 to 0.85"),
+    ],
+)
+def test_the_reason_says_by_how_much_a_claim_fails(metric, tolerance, measured, reason):
+    """The distance from the bound that is not met, in the metric's unit."""
+    assert judged(claim_of(metric=metric, value=0.8, tolerance=tolerance), measured)[1] == reason
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def kit_with(folder, inputs, more=""):
 
 def fit(kit, *files, **options):
     request = FitRequest(tuple(files), str(kit), **options)
-    return fit_data(request, home_at(kit.parent / "home"), SILENT)
+    return fit_data(request, home_at(Path(kit).parent / "home"), SILENT)
 
 
 def written(folder, name, data):
@@ -241,6 +241,14 @@ def test_the_kit_is_named_last_or_by_option(kit, tmp_path, monkeypatch):
     for arguments in ([str(kit)], ["missing.jsonl"], ["missing.jsonl", str(kit)]):
         with pytest.raises(DataError, match="DATA_UNREADABLE"):
             files_and_kit(arguments, None)
+
+
+def test_without_a_kit_here_the_command_says_how_to_name_one(tmp_path, monkeypatch):
+    """The folder has data only, so the problem is not a missing kit.yaml."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KitError) as raised:
+        fit(".", Path("a.jsonl"))
+    assert raised.value.problems[0].hint == "name the kit last: mealkit fit a.jsonl KIT"
 
 
 def psi_of(report):
