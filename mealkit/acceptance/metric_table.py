@@ -1,7 +1,7 @@
 """The metrics: for which kinds of questions each is, which values are better, what computes it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mealkit.recipe.claims import Metric
 
@@ -22,6 +22,8 @@ class MetricTraits:
     """Whether it can be measured only by questions of the claim's own."""
     needs_number: bool = False
     """Whether an answer must be a number; there is none that a missing answer could count as."""
+    range: tuple[float | None, float | None] = (0.0, None)
+    """The smallest and the largest value that the metric can have; None: no bound."""
 
 
 _LABELS = frozenset({"classification", "generation", "prediction"})
@@ -41,13 +43,16 @@ _EVERY = frozenset(
 )
 
 _LEARN = ("scikit-learn",)
-_LABEL = MetricTraits(_LABELS, _LEARN, larger_is_better=True)
-_MATCH = MetricTraits(_LABELS, _LEARN, larger_is_better=True)
-_CORRELATION = MetricTraits(_NUMBERS, ("scipy",), larger_is_better=True, needs_number=True)
+_SHARE, _SIGNED, _POINTS = (0.0, 1.0), (-1.0, 1.0), (0.0, 100.0)
+_LABEL = MetricTraits(_LABELS, _LEARN, larger_is_better=True, range=_SHARE)
+_MATCH = MetricTraits(_LABELS, _LEARN, larger_is_better=True, range=_SHARE)
+_CORRELATION = MetricTraits(
+    _NUMBERS, ("scipy",), larger_is_better=True, needs_number=True, range=_SIGNED
+)
 _ERROR = MetricTraits(_NUMBERS, _LEARN, larger_is_better=False, needs_number=True)
-_RANKING = MetricTraits(_RANKINGS, _LEARN, larger_is_better=True)
-_TEXT = MetricTraits(_TEXTS, ("sacrebleu",), larger_is_better=True)
-_ROUGE = MetricTraits(_TEXTS, ("rouge-score",), larger_is_better=True)
+_RANKING = MetricTraits(_RANKINGS, _LEARN, larger_is_better=True, range=_SHARE)
+_TEXT = MetricTraits(_TEXTS, ("sacrebleu",), larger_is_better=True, range=_POINTS)
+_ROUGE = MetricTraits(_TEXTS, ("rouge-score",), larger_is_better=True, range=_SHARE)
 _SECONDS = MetricTraits(_EVERY, (), larger_is_better=False, is_speed=True)
 _RATE = MetricTraits(_EVERY, (), larger_is_better=True, is_speed=True)
 _STREAMED = MetricTraits(frozenset({"generation"}), (), larger_is_better=False, is_speed=True)
@@ -60,7 +65,7 @@ METRICS: Mapping[Metric, MetricTraits] = {
     Metric.F1_MICRO: _LABEL,
     Metric.F1_WEIGHTED: _LABEL,
     Metric.EXACT_MATCH: _MATCH,
-    Metric.NORMALISED_MATCH: MetricTraits(_TEXTS, ("jiwer",), larger_is_better=True),
+    Metric.NORMALISED_MATCH: MetricTraits(_TEXTS, ("jiwer",), larger_is_better=True, range=_SHARE),
     Metric.SPEARMAN: _CORRELATION,
     Metric.PEARSON: _CORRELATION,
     Metric.MRR: _RANKING,
@@ -76,14 +81,16 @@ METRICS: Mapping[Metric, MetricTraits] = {
     Metric.ROUGE_L: _ROUGE,
     Metric.WER: MetricTraits(_TEXTS, ("jiwer",), larger_is_better=False),
     Metric.COSINE: MetricTraits(
-        frozenset({"embedding", "prediction"}), _LEARN, larger_is_better=True
+        frozenset({"embedding", "prediction"}), _LEARN, larger_is_better=True, range=_SIGNED
     ),
-    Metric.JSON_EQUAL: MetricTraits(_TEXTS, _LEARN, larger_is_better=True),
-    Metric.CLOSE: MetricTraits(_NUMBERS, _LEARN, larger_is_better=True),
+    Metric.JSON_EQUAL: MetricTraits(_TEXTS, _LEARN, larger_is_better=True, range=_SHARE),
+    Metric.CLOSE: MetricTraits(_NUMBERS, _LEARN, larger_is_better=True, range=_SHARE),
     Metric.MAE: _ERROR,
     Metric.RMSE: _ERROR,
-    Metric.SMAPE: _ERROR,
-    Metric.R2: MetricTraits(_NUMBERS, _LEARN, larger_is_better=True, needs_number=True),
+    Metric.SMAPE: replace(_ERROR, range=(0.0, 200.0)),
+    Metric.R2: MetricTraits(
+        _NUMBERS, _LEARN, larger_is_better=True, needs_number=True, range=(None, 1.0)
+    ),
     Metric.TOKENS_PER_SECOND: MetricTraits(
         frozenset({"generation"}), (), larger_is_better=True, is_speed=True
     ),

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from mealkit.acceptance.judging import claim_fault
 from mealkit.digest import canonical_json
 from mealkit.importing.proposal import LeftOut
 from mealkit.importing.published_results import PublishedResult, published_results
@@ -146,9 +147,11 @@ def _add(
         "tolerance": dict(stated.tolerance),
     }
     try:
-        Claimed.model_validate_json(canonical_json(form))
+        claim = Claimed.model_validate_json(canonical_json(form))
     except ValidationError as error:
         raise _UnfitError("it has no form that a claim may have") from error
+    if claim_fault(claim) is not None:
+        raise _UnfitError("the metric cannot have the value")
     names.add(name)
     here = (*_PATH, len(found.claims))
     found.claims.append(form)

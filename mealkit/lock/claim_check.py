@@ -7,6 +7,7 @@ statements that can be checked: a regular expression that compiles, a schema tha
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
+from mealkit.acceptance.judging import claim_fault
 from mealkit.acceptance.metric_table import METRICS
 from mealkit.contract.value_schema import schema_fault
 from mealkit.errors import Problem, problem
@@ -74,6 +75,9 @@ def _claim_problems(
     kit: Kit, claim: Claimed, task: Task, path: Path, where: Where
 ) -> Iterator[Problem]:
     ask = claim.ask
+    fault = claim_fault(claim)
+    if fault is not None:
+        yield _problem((*path, fault.field), fault.message, where, fault.hint)
     if claim.data is not None:
         yield from _data_problems(kit, claim.data, (*path, "data"), where)
     if ask is None:
@@ -99,8 +103,8 @@ def _data_problems(kit: Kit, named: str, path: Path, where: Where) -> Iterator[P
     name, _, file = named.partition("/")
     entry = kit.datasets.get(name)
     if entry is None:
-        known = ", ".join(kit.datasets) or "none"
-        hint = f"add it to datasets, or name one of these: {known}"
+        known = ", ".join(kit.datasets)
+        hint = "add it to datasets" + (f", or name one of these: {known}" if known else "")
         yield _problem(path, f"there is no data set {shown(name)}", where, hint)
         return
     if any(_SIGNS & set(item) for item in entry.files):
