@@ -471,7 +471,7 @@ CATALOGUE: dict[str, Entry] = {
     "DATA_INPUT": Entry("it is not clear which input of the kit the data is for", _CALLER, DataError, 400, "name the input: --input NAME"),
     "DATA_CONTRACT": Entry("the kit does not state what its data must be like", _AUTHOR, DataError, 404, "add data.inputs to kit.yaml"),
     "DATA_TOKENIZER": Entry("the kit's tokenizer cannot count tokens on this machine", _AUTHOR, DataError, 501, "lock the kit, and name the kit's folder"),
-    "DATA_PROFILE": Entry("a profile of data is not valid, or would be of too few rows", _CALLER, DataError, 400, "write it again: mealkit fit FILE... KIT --profile FILE"),
+    "DATA_PROFILE": Entry("a profile of data is not valid, or would be of too few rows", _CALLER, DataError, 400, "delete it and write it again: mealkit fit FILE... KIT --profile FILE"),
     "DATA_EXTRA": Entry("the packages that read data files are not installed", _CALLER, DataError, 501, "pip install 'mealkit[evaluation]'"),
     # Tests of claims and cases
     "TEST_FAILED": Entry("a claim or a case does not hold", _AUTHOR, AcceptanceError, 500, "read the worst rows: the kit, its data or the claim has to change"),

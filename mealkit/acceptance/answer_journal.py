@@ -4,6 +4,8 @@ One file for each claim, a line of JSON for each answer. Its name is the digest 
 an answer depends on. A line that a killed process left half written is ignored.
 """
 
+import errno
+import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -36,25 +38,45 @@ class Reply:
     recipe: str | None = None
     """The recipe digest that the answer states."""
 
+    def wrong(self, message: str) -> "Reply":
+        """Return the reply as a problem: the answer is none of its endpoint's."""
+        return Reply(
+            seconds=self.seconds,
+            problem="ENGINE_ANSWER",
+            message=message,
+            owner=Owner.KIT_AUTHOR,
+        )
+
 
 class AnswerJournal:
-    """The answers to one claim's questions; as a context it is open for more."""
+    """The answers to one claim's questions; as a context it is open for more.
+
+    It is a convenience: where nothing can be written, such as on a full disk, or where another test
+    of the same kit writes at the moment, the test goes on without it.
+    """
 
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        """Read what an interrupted test left; ``key``: what the answers depend on."""
+        """Prepare; ``key``: what the answers depend on."""
         self._path = folder / f"{Digest.of(canonical_json(key)).hex}.jsonl"
         self._file: IO[bytes] | None = None
         self.replies: dict[int, Reply] = {}
-        """The answers that are known already, by the row's position."""
+        """The answers that an interrupted test left, by the row's position."""
+        self.fault: str | None = None
+        """Why answers are not kept; None if they are."""
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(OSError):
-            self._read()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._file = open(os.open(self._path, flags, 0o600), "ab", buffering=0)  # noqa: PTH123
-        # A half line of a killed process must not join the next one.
-        self._file.write(b"\n")
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = open(os.open(self._path, flags, 0o600), "ab", buffering=0)  # noqa: PTH123
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._read()
+            # A half line of a killed process must not join the next one.
+            self._write(b"\n")
+        except BlockingIOError:
+            self._stop("another test of this kit runs at the moment")
+        except OSError as error:
+            self._stop(error.strerror or str(error))
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -66,11 +88,26 @@ class AnswerJournal:
         if self._file is None or reply.problem is not None:
             return
         form = {"row": row, "value": reply.value, "seconds": reply.seconds, "tokens": reply.tokens}
-        self._file.write(json.dumps(form, ensure_ascii=False).encode() + b"\n")
+        try:
+            self._write(json.dumps(form, ensure_ascii=False).encode() + b"\n")
+        except OSError as error:
+            self._stop(error.strerror or str(error))
 
     def delete(self) -> None:
-        """Delete the file: the claim is judged."""
-        self._path.unlink(missing_ok=True)
+        """Delete the file, unless it is another test's: the kit is judged."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def _write(self, data: bytes) -> None:
+        if self._file is not None and self._file.write(data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _stop(self, fault: str) -> None:
+        self.fault = fault
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _read(self) -> None:
         total = 0
@@ -79,7 +116,7 @@ class AnswerJournal:
                 total += len(line)
                 if total > _MAX_BYTES:
                     return
-                with suppress(UntrustedError, KeyError, TypeError, ValueError):
+                with suppress(UntrustedError, KeyError, TypeError, ValueError, OverflowError):
                     form = parse_json_object(line)
                     row, seconds = int(form["row"]), float(form["seconds"])
                     self.replies[row] = Reply(form["value"], seconds, tokens=form["tokens"])

@@ -20,6 +20,7 @@ from mealkit.untrusted import UntrustedError, shown
 
 # One lost connection may be the network's; a kit that has ended refuses all of them.
 _LOST_IN_A_ROW = 8
+_MOST_TOKENS = 10**9
 
 
 @dataclass(slots=True)
@@ -149,12 +150,7 @@ def _reply_of(answer: Answer, question: Question) -> Reply:
     except (UntrustedError, AnswerError) as error:
         if answer.status != 200:
             return _refusal(answer, None)
-        return Reply(
-            seconds=answer.seconds,
-            problem="ENGINE_ANSWER",
-            message=str(error),
-            owner=Owner.KIT_AUTHOR,
-        )
+        return Reply(seconds=answer.seconds).wrong(str(error))
     return Reply(
         value,
         answer.seconds,
@@ -185,4 +181,5 @@ def _refusal(answer: Answer, content: Any) -> Reply:
 def _tokens(content: Any) -> int | None:
     usage = content.get("usage") if isinstance(content, dict) else None
     found = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    return found if isinstance(found, int) and found >= 0 else None
+    is_count = isinstance(found, int) and 0 <= found <= _MOST_TOKENS
+    return found if is_count else None

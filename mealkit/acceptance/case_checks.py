@@ -143,11 +143,18 @@ def _is_close(expected: float | tuple[float, ...], value: Any, within: float) ->
     wanted = expected if isinstance(expected, tuple) else (expected,)
     given = value if isinstance(value, list) else [value]
     return len(wanted) == len(given) and all(
-        isinstance(other, int | float)
-        and not isinstance(other, bool)
-        and (abs(one - other) <= within or math.isclose(abs(one - other), within))
-        for one, other in zip(wanted, given, strict=True)
+        _is_within(one, other, within) for one, other in zip(wanted, given, strict=True)
     )
+
+
+def _is_within(one: float, other: Any, within: float) -> bool:
+    if isinstance(other, bool) or not isinstance(other, int | float):
+        return False
+    try:
+        far = abs(one - other)
+    except OverflowError:  # an integer that is larger than any float
+        return False
+    return far <= within or math.isclose(far, within)
 
 
 def _cosine_fault(expected: tuple[float, ...], value: Any, least: float) -> str | None:

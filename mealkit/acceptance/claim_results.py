@@ -130,7 +130,7 @@ def _measured(
     scores = whole.scores or ()
     return result.model_copy(
         update={
-            "interval": interval(whole, len(expected)),
+            "interval": None if result.measured is None else interval(whole, len(expected)),
             "spread": tuple(item for item in values if math.isfinite(item)) if claim.seeds else (),
             "rows": len(expected),
             "refused": len(refused),
@@ -154,12 +154,7 @@ def _checked(
         fault = None if pair.answered is UNANSWERED else fault_of(claim.metric, pair)
         if fault is not None:
             pair = Pair(right, UNANSWERED, place)
-            reply = Reply(  # noqa: PLW2901
-                seconds=reply.seconds,
-                problem="ENGINE_ANSWER",
-                message=fault,
-                owner=Owner.KIT_AUTHOR,
-            )
+            reply = reply.wrong(fault)  # noqa: PLW2901
         found.append((pair, reply))
     return found
 
@@ -193,9 +188,9 @@ def _quality(
 ) -> ClaimResult:
     value = fmean(values)
     count = len(asked.every)
-    if METRICS[claim.metric].needs_number and refused:
+    if refused and (METRICS[claim.metric].needs_number or len(refused) == count):
         reason = f"{len(refused)} of {count} rows have no answer to measure: {refused[0].message}"
-        measured = value if math.isfinite(value) else None
+        measured = value if math.isfinite(value) and len(refused) < count else None
         return ClaimResult(
             claim=claim,
             verdict=Verdict.FAILS,
@@ -207,16 +202,19 @@ def _quality(
         reason = (
             f"{claim.metric.value} is not defined for these answers, such as if all are the same"
         )
+        if asked.is_part:
+            return not_judged(claim, f"{reason}; {_asked_only(asked)}")
         return ClaimResult(
             claim=claim, verdict=Verdict.FAILS, reason=reason, owner=Owner.KIT_AUTHOR
         )
     result = _with_verdict(claim, lock, target, value, asked)
-    if refused and result.verdict is Verdict.FAILS:
-        reason = f"{result.reason}; {len(refused)} of {count} rows were not answered, and count as"
-        reason = f"{reason} wrong: {refused[0].message}"[:4000]
-        owner = _owner(refused) if 2 * len(refused) >= count else result.owner
-        return result.model_copy(update={"reason": reason, "owner": owner})
-    return result
+    if not refused:
+        return result
+    reason = f"{result.reason}; {len(refused)} of {count} rows were not answered, and count as"
+    reason = f"{reason} wrong: {refused[0].message}"[:4000]
+    is_theirs = result.verdict is Verdict.FAILS and 2 * len(refused) >= count
+    owner = _owner(refused) if is_theirs else result.owner
+    return result.model_copy(update={"reason": reason, "owner": owner})
 
 
 def _with_verdict(
@@ -225,7 +223,7 @@ def _with_verdict(
     verdict, reason = judged(claim, value)
     if asked is not None and asked.is_part:
         reason = (
-            f"only {len(asked.rows)} rows of the data were asked, because of a limit:"
+            f"{_asked_only(asked)}, because of a limit:"
             f" measured {shown_value(claim.metric, value)}, allowed {shown_bounds(claim)}"
         )
         verdict = Verdict.NOT_JUDGED
@@ -235,6 +233,15 @@ def _with_verdict(
         reason = f"{elsewhere}; measured {shown_value(claim.metric, value)}"
     owner = Owner.KIT_AUTHOR if verdict is Verdict.FAILS else None
     return ClaimResult(claim=claim, verdict=verdict, reason=reason, owner=owner, measured=value)
+
+
+def _asked_only(asked: Asked) -> str:
+    count = len(asked.rows)
+    return (
+        f"only {count} rows of the data were asked"
+        if count > 1
+        else "only 1 row of the data was asked"
+    )
 
 
 def _owner(refused: Sequence[Reply]) -> Owner | None:

@@ -39,5 +39,12 @@ def same_json(one: Any, other: Any) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):
-        return one == other or math.isclose(one, other)
+        return one == other or _is_close(one, other)
     return bool(one == other)
+
+
+def _is_close(one: float, other: float) -> bool:
+    try:
+        return math.isclose(one, other)
+    except OverflowError:  # an integer that is larger than any float
+        return False

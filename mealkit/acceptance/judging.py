@@ -46,7 +46,7 @@ def judged(claim: Claimed, measured: float) -> tuple[Verdict, str]:
 def shown_miss(claim: Claimed, measured: float) -> str | None:
     """Return by how much a value is outside of the bounds, in words; None if it is inside."""
     low, high = bounds(claim)
-    slack = _ROUNDING * max(1.0, abs(measured))
+    slack = _ROUNDING * max(abs(claim.value), abs(measured))
     if low is not None and measured < low - slack:
         off, word, bound = low - measured, "below", low
     elif high is not None and measured > high + slack:
@@ -68,7 +68,7 @@ def shown_bounds(claim: Claimed) -> str:
             return f"{shown_value(claim.metric, high)} or less"
         case (low, high):
             first, last = (shown_value(claim.metric, item or 0.0) for item in (low, high))
-            return f"{first} to {last}"
+            return first if low == high else f"{first} to {last}"
 
 
 def shown_value(metric: Metric, value: float) -> str:

@@ -26,7 +26,9 @@ _CONNECT_SECONDS = 15.0
 # How long a busy kit is asked again, and the longest single wait.
 _PATIENCE_SECONDS = 120.0
 _LONGEST_WAIT_SECONDS = 30.0
+_SHORTEST_WAIT_SECONDS = 0.1
 _BUSY = frozenset({429, 503})
+_END = object()
 
 
 class UnreachableError(Exception):
@@ -66,7 +68,11 @@ class KitClient:
         wait: Callable[[float], object] = time.sleep,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        """Prepare; ``wait`` waits for the time that a busy kit asks for."""
+        """Prepare.
+
+        ``wait`` waits for the time that a busy kit asks for, and returns something true if the
+        test has ended meanwhile.
+        """
         self._max_bytes = max_bytes
         self._target = target
         self._timeout = timeout_seconds
@@ -113,7 +119,8 @@ class KitClient:
             pause = _pause(answer)
             if pause is None or time.monotonic() + pause > until:
                 return answer
-            self._wait(pause)
+            if self._wait(pause):
+                return answer
 
     def _once(
         self, method: str, path: str, body: bytes | None, on_event: "OnEvent | None"
@@ -223,14 +230,20 @@ def _read(
         data = response.read(limit + 1)
         if len(data) > limit:
             raise ValueError(f"the answer has more than {limit} bytes")
+        if response.length:
+            raise ValueError(f"the answer ended {response.length} bytes too early")
         return data, None
     first: float | None = None
     last: Any = None
     for event in _events(response, limit):
+        if event is _END:
+            return json.dumps(last).encode(), first
         if first is None and on_event(event):
             first = time.monotonic() - began
         last = event
-    return json.dumps(last).encode(), first
+    if isinstance(last, dict) and "error" in last:
+        return json.dumps(last).encode(), first
+    raise ValueError("the stream ended too early")
 
 
 def _events(response: http.client.HTTPResponse, limit: int) -> Iterator[Any]:
@@ -241,8 +254,7 @@ def _events(response: http.client.HTTPResponse, limit: int) -> Iterator[Any]:
             raise ValueError(f"the answer has more than {limit} bytes")
         if line.startswith(b"data:"):
             text = line.removeprefix(b"data:").strip()
-            if text != b"[DONE]":
-                yield parse_json(text)
+            yield _END if text == b"[DONE]" else parse_json(text)
 
 
 def _pause(answer: Answer) -> float | None:
@@ -253,7 +265,7 @@ def _pause(answer: Answer) -> float | None:
     if not (stated.isascii() and stated.isdigit() and len(stated) < 6):
         return None
     seconds = float(stated)
-    return seconds if seconds <= _LONGEST_WAIT_SECONDS else None
+    return max(seconds, _SHORTEST_WAIT_SECONDS) if seconds <= _LONGEST_WAIT_SECONDS else None
 
 
 def _words(error: Exception) -> str:

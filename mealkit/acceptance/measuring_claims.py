@@ -16,7 +16,7 @@ from mealkit.acceptance.claim_results import (
     unanswered,
 )
 from mealkit.acceptance.metric_table import METRICS
-from mealkit.acceptance.questions import Asker, Question
+from mealkit.acceptance.questions import AnswerError, Asker, Question
 from mealkit.acceptance.report import ClaimResult
 from mealkit.acceptance.retrieving import Corpus, CorpusError, corpus_of
 from mealkit.acceptance.rows import read_rows
@@ -51,6 +51,7 @@ class ClaimTests:
     """The digest of each file of data that was read, by its path."""
     notes: list[str] = field(default_factory=list)
     """Remarks for the report."""
+    _journals: list[AnswerJournal] = field(default_factory=list)
 
     def results(self, claims: Sequence[Claimed]) -> tuple[ClaimResult, ...]:
         """Measure and judge claims; those without data come last, because memory is a peak."""
@@ -59,6 +60,9 @@ class ClaimTests:
             result = self._result(claim)
             self.listener.judged(result)
             found[claim.name] = result
+        # Only now: a test that ends before does not ask again for the claims that it has judged.
+        for journal in self._journals:
+            journal.delete()
         return tuple(found[claim.name] for claim in claims)
 
     def _result(self, claim: Claimed) -> ClaimResult:
@@ -128,7 +132,7 @@ class ClaimTests:
         self.listener.asking(claim.name, len(questions) * len(seeds))
         for seed in seeds:
             began = time.monotonic()
-            replies = self._replies(claim, questions, seed)
+            replies = self._replies(claim, data.path, questions, seed)
             seconds += time.monotonic() - began
             runs.append([_ranked(claim, reply, corpus) for reply in replies])
         every = [reply for run in runs for reply in run]
@@ -138,20 +142,23 @@ class ClaimTests:
         return Asked(data.path, rows, questions, runs, value, is_part=more)
 
     def _replies(
-        self, claim: Claimed, questions: Sequence[Question], seed: int | None
+        self, claim: Claimed, data: str, questions: Sequence[Question], seed: int | None
     ) -> list[Reply]:
         if seed is not None and claim.ask is not None and claim.ask.kind in _SEEDED:
             questions = [question.with_field("seed", seed) for question in questions]
         asking = Asking(self.target, self.options.timeout_seconds, self.listener)
         if not METRICS[claim.metric].is_speed:
             concurrency = self.options.concurrency or DEFAULT_CONCURRENCY
-            with self._journal(claim, seed) as journal:
+            with self._journal(claim, data, seed) as journal:
                 if journal is not None and journal.replies:
                     known = f"{len(journal.replies)} answers are from a test that was interrupted"
                     self.notes.append(f"{claim.name}: {known}")
                 replies = asking.ask_all(questions, concurrency, journal)
             if journal is not None:
-                journal.delete()
+                self._journals.append(journal)
+                if journal.fault is not None:
+                    lost = f"answers are not kept for a later test: {journal.fault}"
+                    self.notes.append(f"{claim.name}: {lost}")
             return replies
         if claim.metric in FIRST_TOKEN:
             questions, asking = streamed(questions, asking)
@@ -160,7 +167,7 @@ class ClaimTests:
         return asking.ask_all(questions, claim.concurrency or self.options.concurrency or 1)
 
     def _journal(
-        self, claim: Claimed, seed: int | None
+        self, claim: Claimed, data: str, seed: int | None
     ) -> AbstractContextManager[AnswerJournal | None]:
         if self.options.journals is None:
             return nullcontext()
@@ -168,7 +175,7 @@ class ClaimTests:
         key = {
             "recipe": self.target.recipe,
             "claim": claim.model_dump(mode="json"),
-            "data": self.digests,
+            "data": self.digests.get(data),
             "seed": seed,
             "kit": target.image if target.is_started_here else target.address,
         }
@@ -191,7 +198,10 @@ def _ranked(claim: Claimed, reply: Reply, corpus: Corpus | None) -> Reply:
     if reply.problem is not None:
         return reply
     if corpus is not None:
-        return replace(reply, value=corpus.relevance(reply.value))
+        try:
+            return replace(reply, value=corpus.relevance(reply.value))
+        except AnswerError as error:
+            return reply.wrong(str(error))
     if isinstance(claim.ask, AskReranking):
         return replace(reply, value={str(index): item for index, item in enumerate(reply.value)})
     return reply

@@ -198,8 +198,11 @@ def cosine(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the cosine of two vectors; 0 if one of them is zero."""
     if len(first) != len(second):
         raise AnswerError(f"one vector has {len(first)} numbers, the other {len(second)}")
-    lengths = math.hypot(*first) * math.hypot(*second)
-    product = sum(map(operator.mul, first, second))
+    try:
+        lengths = math.hypot(*first) * math.hypot(*second)
+        product = sum(map(operator.mul, first, second))
+    except OverflowError as error:
+        raise AnswerError("a number of the vector is too large") from error
     return product / lengths if lengths else 0.0
 
 
@@ -223,11 +226,14 @@ def relevance(documents: int) -> Read:
 
     def read(answer: Any) -> list[float]:
         found: dict[int, float] = {}
-        for item in _part(answer, "results"):
+        for item in _results(answer):
             score, index = _part(item, "relevance_score"), _part(item, "index")
             if not isinstance(index, int) or not isinstance(score, int | float):
                 raise AnswerError("a result of the answer has no index or no relevance_score")
-            found[index] = float(score)
+            try:
+                found[index] = float(score)
+            except OverflowError as error:
+                raise AnswerError("a relevance_score of the answer is too large") from error
         if set(found) != set(range(documents)):
             raise AnswerError(f"the answer has {len(found)} results, expected {documents}")
         return [found[index] for index in range(documents)]
@@ -237,10 +243,14 @@ def relevance(documents: int) -> Read:
 
 def ranking(answer: Any) -> list[int]:
     """Read the order of the documents of an answer: their positions in the request, best first."""
+    return [_part(item, "index") for item in _results(answer)]
+
+
+def _results(answer: Any) -> list[Any]:
     results = _part(answer, "results")
     if not isinstance(results, list):
         raise AnswerError("the answer's results are not a list")
-    return [_part(item, "index") for item in results]
+    return results
 
 
 def generated(answer: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from mealkit.acceptance.answer_journal import Reply
 from mealkit.acceptance.asking import Asking
 from mealkit.acceptance.packages import needed
-from mealkit.acceptance.questions import corpus_question
+from mealkit.acceptance.questions import AnswerError, corpus_question
 from mealkit.acceptance.rows import Row, column
 from mealkit.errors import failure
 from mealkit.recipe.claims import AskRetrieval
@@ -32,7 +32,14 @@ class Corpus:
     vectors: Any
 
     def relevance(self, query: Sequence[float]) -> dict[str, float]:
-        """Return the cosine of each document's vector and the query's."""
+        """Return the cosine of each document's vector and the query's.
+
+        Raises:
+            AnswerError: the query's vector has another length.
+        """
+        length = self.vectors.shape[1]
+        if len(query) != length:
+            raise AnswerError(f"the vector has {len(query)} numbers, the documents' have {length}")
         pairwise = needed("sklearn.metrics.pairwise")
         scores = pairwise.cosine_similarity([query], self.vectors)[0]
         return dict(zip(self.names, scores.tolist(), strict=True))
@@ -66,7 +73,19 @@ def corpus_of(
     for reply, batch, start in zip(
         asking.ask_all(questions, concurrency), batches, starts, strict=True
     ):
-        if reply.problem is not None or len(reply.value) != len(batch):
-            raise CorpusError(f"{file}:{start + 1}", reply)
-        vectors.extend(reply.value)
+        checked = _checked(reply, len(batch), vectors[:1])
+        if checked.problem is not None:
+            raise CorpusError(f"{file}:{start + 1}", checked)
+        vectors.extend(checked.value)
     return Corpus(tuple(names), needed("numpy").asarray(vectors))
+
+
+def _checked(reply: Reply, documents: int, before: Sequence[Sequence[float]]) -> Reply:
+    """Return a reply, or the problem that its vectors are not one for each document, all alike."""
+    if reply.problem is not None:
+        return reply
+    if len(reply.value) != documents:
+        return reply.wrong(f"the answer has {len(reply.value)} vectors for {documents} documents")
+    if len({len(vector) for vector in (*before, *reply.value)}) > 1:
+        return reply.wrong("the vectors have different lengths")
+    return reply

@@ -35,8 +35,10 @@ def streamed(questions: Sequence[Question], asking: Asking) -> tuple[list[Questi
 
 def _has_text(event: Any) -> bool:
     choices = event.get("choices") if isinstance(event, dict) else None
-    first = choices[0] if isinstance(choices, list) and choices else {}
-    delta = first.get("delta") if isinstance(first, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(first, dict):
+        return False
+    delta = first.get("delta")
     return bool(first.get("text") or (isinstance(delta, dict) and delta.get("content")))
 
 

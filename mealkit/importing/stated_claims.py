@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from mealkit.acceptance.metric_table import METRICS
 from mealkit.digest import canonical_json
 from mealkit.importing.proposal import LeftOut
 from mealkit.importing.published_results import PublishedResult, published_results
@@ -131,6 +132,9 @@ def _add(
     """
     metric, said = _metric(result)
     stated = _value(result.value, metric, is_percent=is_percent)
+    low, high = METRICS[metric].bounds
+    if not low <= stated.value <= high:
+        raise _UnfitError("the value is none that the metric can have")
     if len(found.claims) >= _MOST_CLAIMS:
         raise _UnfitError(f"only the first {_MOST_CLAIMS} results become claims")
     name = _unused(f"{result.dataset} {metric.value}", names)

@@ -6,6 +6,7 @@ statements that can be checked: a regular expression that compiles, a schema tha
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from math import inf, isinf
 
 from mealkit.acceptance.metric_table import METRICS
 from mealkit.contract.value_schema import schema_fault
@@ -74,6 +75,7 @@ def _claim_problems(
     kit: Kit, claim: Claimed, task: Task, path: Path, where: Where
 ) -> Iterator[Problem]:
     ask = claim.ask
+    yield from _value_problems(claim, path, where)
     if claim.data is not None:
         yield from _data_problems(kit, claim.data, (*path, "data"), where)
     if ask is None:
@@ -92,6 +94,35 @@ def _claim_problems(
         yield from _data_problems(kit, ask.corpus, (*path, "ask", "corpus"), where)
     if isinstance(ask, AskGeneration):
         yield from _prompt_problems(kit, ask, (*path, "ask"), where)
+
+
+def _value_problems(claim: Claimed, path: Path, where: Where) -> Iterator[Problem]:
+    """Yield a problem for each value that the metric cannot have, and for a seed named twice.
+
+    A claim whose own value is outside its interval contradicts itself.
+    """
+    low, high = METRICS[claim.metric].bounds
+    for name, value in (("value", claim.value), ("paper_value", claim.paper_value)):
+        if value is not None and not low <= value <= high:
+            message = f"{claim.metric.value} is {_between(low, high)}, and not {value:g}"
+            is_percent = high == 1 and value > 1
+            hint = f"write it as a share, such as {value / 100:g}" if is_percent else None
+            yield _problem((*path, name), message, where, hint)
+    minimum, maximum = claim.tolerance.minimum, claim.tolerance.maximum
+    low, high = (-inf if minimum is None else minimum), (inf if maximum is None else maximum)
+    if not low <= claim.value <= high:
+        message = f"the claimed value {claim.value:g} is outside its own interval"
+        hint = "put the value into the interval; paper_value is for the paper's own"
+        yield _problem((*path, "tolerance"), message, where, hint)
+    if len(set(claim.seeds)) != len(claim.seeds):
+        message = "a seed appears twice, and would count twice"
+        yield _problem((*path, "seeds"), message, where, "delete one of them")
+
+
+def _between(low: float, high: float) -> str:
+    if isinf(high):
+        return f"at least {low:g}"
+    return f"at most {high:g}" if isinf(low) else f"between {low:g} and {high:g}"
 
 
 def _data_problems(kit: Kit, named: str, path: Path, where: Where) -> Iterator[Problem]:

@@ -1,11 +1,14 @@
 """Many questions are asked at once, in order, and an interrupted test goes on where it stopped."""
 
+import fcntl
 import json
+import resource
 import threading
 
 import pytest
 from fakes.answering_kit import answer_of, answering_kit, claim_of, file_of, lock_of
 
+from mealkit.acceptance.answer_journal import AnswerJournal, Reply
 from mealkit.acceptance.report import Verdict
 from mealkit.acceptance.target import TestOptions
 from mealkit.acceptance.testing import run_tests
@@ -93,6 +96,69 @@ def test_an_interrupted_test_goes_on_where_it_stopped(kit, data, tmp_path):
     assert (result.verdict, result.rows) == (Verdict.HOLDS, 20)
     assert len(kit.asked) == 20 - 9
     assert list(journals.iterdir()) == []
+
+
+def test_a_claim_that_was_judged_is_not_asked_again_if_the_test_is_interrupted(kit, data, tmp_path):
+    """The answers of all claims are kept until the report is made."""
+    kit.lock = lock_of(
+        Task.CLASSIFICATION,
+        [LABELS, LABELS.model_copy(update={"name": "second"})],
+        files=[file_of(data, "rows/rows.jsonl")],
+    )
+    journals = tmp_path / "journals"
+
+    def answer(path, body):
+        if len(kit.asked) > 30:
+            raise ConnectionError
+        return answer_of(path, body)
+
+    kit.answer = answer
+    with pytest.raises(MealkitError):
+        report_of(kit, data, journals=journals, concurrency=1)
+    kit.answer, kit.asked = answer_of, []
+    report = report_of(kit, data, journals=journals)
+    assert not report.failed
+    assert len(kit.asked) == 10
+    assert [note.partition(" answers")[0] for note in report.notes] == ["claim: 20", "second: 10"]
+    assert list(journals.iterdir()) == []
+
+
+def test_two_tests_at_once_do_not_share_answers(kit, data, tmp_path):
+    """The second one asks everything itself, and leaves the file of the first one alone."""
+    journals = tmp_path / "journals"
+    interrupted(kit, data, journals)
+    [path] = journals.iterdir()
+    kit.answer, kit.asked = answer_of, []
+    with path.open("rb") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        report = report_of(kit, data, journals=journals)
+    assert len(kit.asked) == 20
+    assert "another test of this kit runs at the moment" in report.notes[0]
+    assert path.exists()
+
+
+def test_a_folder_that_cannot_be_written_does_not_end_a_test(kit, data, tmp_path):
+    """The report says that the answers are not kept."""
+    (tmp_path / "journals").write_text("a file")
+    report = report_of(kit, data, journals=tmp_path / "journals")
+    assert not report.failed
+    assert "answers are not kept for a later test: File exists" in report.notes[0]
+
+
+def test_a_full_disk_ends_the_journal_and_not_the_test(tmp_path):
+    """What was written before stays; a half line is not read."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with AnswerJournal(tmp_path, {}) as journal:
+        journal.add(0, Reply("a"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        try:
+            journal.add(1, Reply("b" * 200))
+            journal.add(2, Reply("c"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert journal.fault == "No space left on device"
+    with AnswerJournal(tmp_path, {}) as later:
+        assert {row: reply.value for row, reply in later.replies.items()} == {0: "a"}
 
 
 @pytest.mark.parametrize("change", ["recipe", "claim", "data"])

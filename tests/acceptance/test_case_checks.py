@@ -11,6 +11,9 @@ from mealkit.acceptance.report import Verdict
 from mealkit.recipe.cases import Case, Expectation
 from mealkit.recipe.kit import Task
 
+HUGE = 10**400
+"""An integer that is larger than any float."""
+
 
 @pytest.mark.parametrize(
     ("form", "right", "wrong"),
@@ -32,6 +35,9 @@ from mealkit.recipe.kit import Task
         ({"cosine": [1, 0], "at_least": 1}, [3, 0], [3, 0.1]),
         ({"cosine": [1, 0], "at_least": 0.9}, [[3, 0]], [1, 2, 3]),
         ({"cosine": [1, 0], "at_least": -1}, [-1, 0], "text"),
+        ({"equals": 1.5}, 1.5, HUGE),
+        ({"close": 1.5, "within": 1}, 2.5, HUGE),
+        ({"cosine": [1, 0], "at_least": 0}, [1, 0], [HUGE, 0]),
     ],
 )
 def test_an_expectation_accepts_what_it_states(form, right, wrong):

@@ -3,7 +3,7 @@
 import pytest
 from fakes.answering_kit import claim_of, lock_of
 
-from mealkit.acceptance.judging import hardware_fault, judged
+from mealkit.acceptance.judging import hardware_fault, judged, shown_bounds
 from mealkit.acceptance.report import MachineFacts, Verdict
 from mealkit.recipe.kit import Gpu
 
@@ -34,6 +34,20 @@ def test_a_tolerance_decides(metric, tolerance, measured, holds):
     verdict, reason = judged(claim, measured)
     assert verdict is (Verdict.HOLDS if holds else Verdict.FAILS)
     assert "allowed" in reason
+
+
+def test_a_bound_is_as_exact_as_the_claim():
+    """The last bit of a decimal number does not decide; small errors are judged as large ones."""
+    tenths = claim_of(metric="accuracy", value=0.3, tolerance={"absolute": 0.1})
+    assert judged(tenths, 0.1 + 0.1)[0] is Verdict.HOLDS
+    small = claim_of(metric="mae", value=1e-10, tolerance=RELATIVE)
+    assert judged(small, 1.1e-10)[0] is Verdict.HOLDS
+    assert judged(small, 1.2e-10)[0] is Verdict.FAILS
+
+
+def test_one_value_is_not_shown_as_an_interval():
+    """Without a tolerance the allowed value stands alone."""
+    assert shown_bounds(claim_of(metric="accuracy", value=1, tolerance={"absolute": 0})) == "1"
 
 
 @pytest.mark.parametrize(

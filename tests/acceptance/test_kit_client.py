@@ -16,7 +16,9 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
 @contextlib.contextmanager
-def serving(*answers: bytes, drips: bool = False) -> Iterator[tuple[str, list[bytes]]]:
+def serving(
+    *answers: bytes, drips: bool = False, closes: bool = False
+) -> Iterator[tuple[str, list[bytes]]]:
     """Answer each request on a connection with the next bytes; the last ones are repeated."""
     heard: list[bytes] = []
     ended = threading.Event()
@@ -38,6 +40,8 @@ def serving(*answers: bytes, drips: bool = False) -> Iterator[tuple[str, list[by
                         connection.sendall(whole)
                         while drips and not ended.wait(0.01):
                             connection.sendall(b" ")
+                        if closes:
+                            break
 
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
@@ -127,6 +131,46 @@ def test_an_answer_that_is_none_is_a_problem(answer, error):
     """What is not HTTP, not JSON, or exceeds a limit ends the request, and nothing else."""
     with pytest.raises(error):
         asked((answer,), 0.5)
+
+
+EVENT = b'data: {"choices": [{"text": "a"}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        pytest.param(HEAD + b"Content-Length: 9\r\n\r\n{}", "7 bytes too early", id="a body"),
+        pytest.param(
+            HEAD.replace(b"application/json", b"text/event-stream") + b"\r\n" + EVENT,
+            "the stream ended too early",
+            id="a stream",
+        ),
+    ],
+)
+def test_a_part_of_an_answer_is_none(answer, said):
+    """A kit that dies while it answers has not answered, however much of it has come."""
+    with serving(answer, closes=True) as (address, _):
+        client = KitClient(Target(address), 5.0)
+        with pytest.raises(UnreachableError, match=said):
+            client.ask("/v1/predict", b"{}", lambda _event: True)
+        client.close()
+
+
+def test_a_test_that_has_ended_does_not_wait_for_a_busy_kit():
+    """The wait says that the test has ended, and the kit is not asked again."""
+    busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 2\r\n\r\n{}"
+    waits: list[float] = []
+
+    def ended(seconds: float) -> bool:
+        waits.append(seconds)
+        return len(waits) == 2
+
+    with serving(busy) as (address, heard):
+        client = KitClient(Target(address), 5.0, ended)
+        assert client.ask("/a", b"{}").status == 503
+        client.close()
+    assert len(heard) == len(waits) == 2
+    assert min(waits) > 0
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -8,7 +8,7 @@ from fakes.answering_kit import answer_of, answering_kit, claim_of, file_of, loc
 from mealkit.acceptance.report import Verdict
 from mealkit.acceptance.target import Memory, Target, TestOptions
 from mealkit.acceptance.testing import run_tests
-from mealkit.errors import MealkitError
+from mealkit.errors import MealkitError, Owner
 from mealkit.recipe.kit import Task
 
 GENERATION = {"kind": "generation", "text": "text"}
@@ -129,6 +129,97 @@ def test_a_correlation_of_equal_answers_is_not_defined(ask):
     )
     assert (result.verdict, result.measured) == (Verdict.FAILS, None)
     assert "not defined" in result.reason
+
+
+def test_too_few_rows_for_a_metric_are_not_judged_with_a_limit(ask):
+    """One row of several has no correlation, and that says nothing about the claim."""
+    claim = claim_of(ask={"kind": "prediction", "at": "/count"}, metric="spearman")
+    rows = [{"text": "a", "expected": number} for number in (1, 2)]
+    [result], _ = ask(Task.PREDICTION, [claim], rows, options=TestOptions(limit=1))
+    assert (result.verdict, result.measured) == (Verdict.NOT_JUDGED, None)
+    assert "only 1 row of the data was asked" in result.reason
+
+
+REFUSAL = (500, {}, {"error": {"code": "X", "message": "it died", "owner": "platform"}})
+
+
+def test_a_claim_of_which_no_row_is_answered_fails(ask):
+    """Also if the tolerance accepts the value of nothing but wrong answers."""
+    claim = claim_of(
+        ask={"kind": "classification"}, metric="accuracy", value=0.1, tolerance={"absolute": 0.1}
+    )
+    [result], _ = ask(
+        Task.CLASSIFICATION, [claim], [{"text": "a", "expected": "a"}] * 2, lambda *_: REFUSAL
+    )
+    assert (result.verdict, result.measured, result.interval) == (Verdict.FAILS, None, None)
+    assert "2 of 2 rows have no answer to measure: HTTP 500: it died" in result.reason
+    assert result.owner is Owner.PLATFORM
+
+
+def test_a_claim_that_holds_says_which_rows_were_not_answered(ask):
+    """They count as wrong, and the reader is told."""
+    claim = claim_of(ask={"kind": "classification"}, metric="accuracy", value=0.5)
+    rows = [{"text": text, "expected": text} for text in "ab"]
+
+    def answer(path, body):
+        return REFUSAL if body["input"] == "b" else answer_of(path, body)
+
+    [result], _ = ask(Task.CLASSIFICATION, [claim], rows, answer)
+    assert (result.verdict, result.owner) == (Verdict.HOLDS, None)
+    assert "1 of 2 rows were not answered, and count as wrong" in result.reason
+
+
+HUGE = 10**400
+RERANKED = ({"kind": "reranking", "query": "q", "documents": "d"}, "mrr")
+RETRIEVED = ({"kind": "retrieval", "query": "q", "corpus": "corpus"}, "mrr")
+
+
+@pytest.mark.parametrize(
+    ("task", "ask_and_metric", "answer"),
+    [
+        (Task.RERANKING, RERANKED, {"results": 5}),
+        (Task.RERANKING, RERANKED, {"results": [{"index": 0, "relevance_score": HUGE}] * 2}),
+        (Task.EMBEDDINGS, RETRIEVED, {"data": [{"embedding": [1]}, {"embedding": [1, 2]}]}),
+        (Task.EMBEDDINGS, RETRIEVED, {"data": [{"embedding": [1]}]}),
+        (Task.PREDICTION, ({"kind": "prediction"}, "json_equal"), {"output": HUGE}),
+    ],
+)
+def test_an_answer_of_another_form_fails_the_claim(ask, task, ask_and_metric, answer):
+    """Whatever a kit answers, it is a result, and the test goes on."""
+    form, metric = ask_and_metric
+    rows = [{"q": "a", "d": ["a", "b"], "expected": 0.0 if task is Task.PREDICTION else 0}]
+    corpus = [{"id": 0, "text": "a"}, {"id": 1, "text": "b"}] if metric == "mrr" else ()
+    corpus = corpus if task is Task.EMBEDDINGS else ()
+    [result], _ = ask(task, [claim_of(ask=form, metric=metric)], rows, lambda *_: answer, corpus)
+    assert (result.verdict, result.owner) == (Verdict.FAILS, Owner.KIT_AUTHOR)
+
+
+def test_a_query_whose_vector_has_another_length_is_not_answered(ask):
+    """It cannot be compared with the documents."""
+
+    def answer(_path, body):
+        numbers = [1.0] if isinstance(body["input"], list) else [1.0, 2.0]
+        return {"data": [{"embedding": numbers}]}
+
+    claim = claim_of(ask=RETRIEVED[0], metric="mrr")
+    rows, corpus = [{"q": "a", "expected": 0}], [{"id": 0, "text": "a"}]
+    [result], _ = ask(Task.EMBEDDINGS, [claim], rows, answer, corpus)
+    assert result.problems == {"ENGINE_ANSWER": 1}
+    assert "the vector has 2 numbers, the documents' have 1" in result.reason
+
+
+@pytest.mark.parametrize("choice", [1, {"delta": 5}])
+def test_events_of_another_form_are_no_tokens(ask, choice):
+    """A stream without a token has no first one."""
+    events = f"data: {json.dumps({'choices': [choice]})}\n\ndata: [DONE]\n\n".encode()
+    claim = claim_of(ask=GENERATION, metric="first_token_p50_seconds", value=5)
+    [result], _ = ask(
+        Task.GENERATION,
+        [claim],
+        [{"text": "a"}],
+        lambda *_: (200, {"Content-Type": "text/event-stream"}, events),
+    )
+    assert (result.verdict, result.measured) == (Verdict.NOT_JUDGED, None)
 
 
 def streamed(_path, body):

@@ -59,6 +59,16 @@ GENERATION = {"kind": "generation", "prompt": "query"}
         ),
         (claim(metric="bleu"), "metric", "does not measure", "spearman, pearson"),
         (claim(name="other"), "name", "has the name other, too", "own name"),
+        (claim(value=96), "value", "spearman is between -1 and 1, and not 96", "such as 0.96"),
+        (claim(value=-2), "value", "spearman is between -1 and 1, and not -2", ""),
+        (claim(paper_value=88.1), "paper_value", "and not 88.1", "such as 0.881"),
+        (
+            claim(tolerance={"minimum": 0.9}),
+            "tolerance",
+            "the claimed value 0.8 is outside its own interval",
+            "paper_value",
+        ),
+        (claim(seeds=[1, 2, 1]), "seeds", "a seed appears twice", "delete"),
     ],
 )
 def test_a_claim_that_does_not_fit_the_kit_is_named(found, where, message, hint):

@@ -85,6 +85,10 @@ BAD_LINES = [
     (b'{"other": "good"}', "the row has no value in input"),
     (b'{"input": null}', "the row has no value in input"),
     (b"[" * 100_000, "the line cannot be read: it nests deeper than 64"),
+    (
+        b'{"input": ' + b"[" * 900 + b"]" * 900 + b"}",
+        "the line cannot be read: it nests deeper than 64",
+    ),
     (b'{"input": "' + b"x" * (17 * 2**20) + b'"}', "the line has more than 16777216 bytes"),
 ]
 
@@ -108,6 +112,11 @@ FILES = [
     ("a.csv", b'\xef\xbb\xbfid;input\r\n1;good\r\n2;"fi\r\nne"\r\n3;next', 3, []),
     ("a.tsv", "id\tinput\n1\tgood\n".encode("utf-16"), 1, []),
     ("bad.csv", b"input,id\ngood,1\ngood\ng\xe4d,2\ng\0d,3\n,4\n", 1, [(3, "the row has 1 cells, the header 2"), (4, "column 'input' has a byte that is not UTF-8"), (5, "column 'input' has a NUL character"), (6, "the row has no value in input")]),
+    ("quotes.csv", b'input\n"go"od\ngood\n"go\nod\n', 1, [(2, "the row cannot be read: text follows the quote that ends a cell"), (4, "the row cannot be read: a quote is not closed before the file ends")]),
+    ("comma.tsv", b"i, d, s\tinput\n1\tgood\n", 1, []),
+    ("mac.csv", b"input\rgood\r", 0, [(1, "the row cannot be read: it has a carriage return outside of quotes")]),
+    ("head.csv", b"input\n", 0, [(None, "the file has no rows")]),
+    ("blank.jsonl", b"\n \n", 0, [(None, "the file has no rows")]),
     ("other.csv", b"text\ngood\n", 0, [(2, "the row has no value in input")]),
     ("twice.csv", b"input,input\ngood,good\n", 0, [(1, "the header has the column 'input' twice")]),
     ("a.parquet", b"PAR1 and nothing more", 0, [(1, "the file cannot be read further: Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file.")]),
@@ -160,10 +169,9 @@ def test_parquet_with_nested_types_is_read(tmp_path):
         },
         {"documents": [{"text": "two", "date": None, "score": None}], "series": [2.0, 99.0]},
     ]
-    parquet.write_table(
-        pa.Table.from_pylist([{**row, "at": datetime(2026, 1, 1, tzinfo=UTC)} for row in rows]),
-        tmp_path / "a.parquet",
-    )
+    table = pa.Table.from_pylist(rows)
+    nanoseconds = pa.array([1, 1_800_000_000_000_000_001], pa.timestamp("ns", "UTC"))
+    parquet.write_table(table.append_column("at", nanoseconds), tmp_path / "a.parquet")
     inputs = "{documents: {provenance: {required: [date]}}, series: {range: {maximum: 9}}, at: {age: {maximum_days: 100000}}}"
     report = fit(kit_with(tmp_path, inputs), tmp_path / "a.parquet")
     assert (report.rows, report.refused) == (2, 2)
@@ -179,12 +187,13 @@ def test_cells_of_numbers_and_lists_are_json(tmp_path):
     inputs = (
         "{series: {range: {maximum: 9}, column: values}, query: {length: {maximum_characters: 2}}}"
     )
-    path = written(tmp_path, "a.csv", 'values,query\n"[1, 20]",12\n7,\nmany,1\n')
+    path = written(tmp_path, "a.csv", 'values,query\n"[1, 20]",12\n7,\nmany,1\nNaN,1\n')
     report = fit(kit_with(tmp_path, inputs), path)
     assert [
         (item.line, item.field, item.measured) for rule in report.rules for item in rule.examples
     ] == [
         (4, "series", "a value that is not a number"),
+        (5, "series", "a value that is not a number"),
         (2, "series[1]", "20"),
     ]
 

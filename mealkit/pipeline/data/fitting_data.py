@@ -109,6 +109,8 @@ class _Run:
                     continue
             rows += 1
             self._check_row(file.name, line, values)
+        if not rows and counts.unreadable == unreadable:
+            counts.add_finding(FileFault(file.name, None, "the file has no rows"))
         counts.rows += rows
         for key in sorted(unseen) if rows else ():
             what = f"no row has a value in {of[key]}, for the input {key}"
