@@ -455,7 +455,7 @@ CATALOGUE: dict[str, Entry] = {
     "POLICY_LICENSE": Entry("the policy does not allow a licence of the kit", _AUTHOR, TrustError, 403, "use a kit with another licence; or ask the policy's owner to allow it"),
     "POLICY_OWNER": Entry("the policy does not know the kit's owner", _AUTHOR, TrustError, 403, "ask the policy's owner to list the kit's team under owners"),
     "POLICY_ENGINE": Entry("the policy does not allow the kit's engine", _AUTHOR, TrustError, 403, "build the kit with an engine that the policy lists under engines"),
-    "POLICY_ATTESTATION": Entry("an attestation that the policy requires is missing, too old, or signed by another key", _AUTHOR, TrustError, 403, "attach it, signed with a key that the policy names: mealkit attest REFERENCE --key FILE"),
+    "POLICY_ATTESTATION": Entry("an attestation that the policy requires is missing, too old, or signed by another key", _AUTHOR, TrustError, 403, "attach it, signed with a key that the policy names: mealkit attest REFERENCE --key FILE; for a test, with --test-report FILE"),
     "POLICY_VULNERABLE": Entry("the kit has a package with a known vulnerability", _AUTHOR, TrustError, 403, "pin a version without it: mealkit lock --upgrade python; or state in a VEX file why the kit is not affected"),
     # Data contracts
     "DATA_SCHEMA": Entry("an input is not valid by the JSON Schema of the kit's data contract", _CALLER, DataError, 422, "correct the field that is named"),
@@ -475,7 +475,7 @@ CATALOGUE: dict[str, Entry] = {
     "DATA_EXTRA": Entry("the packages that read data files are not installed", _CALLER, DataError, 501, "pip install 'mealkit[evaluation]'"),
     # Tests of claims and cases
     "TEST_FAILED": Entry("a claim or a case does not hold", _AUTHOR, AcceptanceError, 500, "read the worst rows: the kit, its data or the claim has to change"),
-    "TEST_NAME_UNKNOWN": Entry("the kit has no claim of this name", _CALLER, AcceptanceError, 404, "mealkit test KIT --json lists the names"),
+    "TEST_NAME_UNKNOWN": Entry("the kit has no claim of this name", _CALLER, AcceptanceError, 404, "use one of the names that the message lists"),
     "TEST_NOTHING": Entry("the kit states neither claims nor cases", _AUTHOR, AcceptanceError, 404, "write claims or cases into kit.yaml"),
     "TEST_DATA_INVALID": Entry("the data of a claim cannot be read", _AUTHOR, AcceptanceError, 400, "correct the file, or the columns that the claim names, then: mealkit lock"),
     "TEST_DATA_DIFFERS": Entry("a file of data is not the one that the lock pins", _AUTHOR, AcceptanceError, 409, "put back the pinned file, or pin the new one: mealkit lock --upgrade datasets"),
