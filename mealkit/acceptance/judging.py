@@ -1,6 +1,7 @@
 """Judges a measured value by its claim's tolerance and hardware. No I/O."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mealkit.acceptance.metric_table import METRICS
 from mealkit.acceptance.report import MachineFacts, Verdict
@@ -32,6 +33,63 @@ def bounds(claim: Claimed) -> tuple[float | None, float | None]:
     if not traits.is_speed:
         return low, high
     return (low, None) if traits.larger_is_better else (None, high)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimFault:
+    """Why a claim cannot be one, whatever is measured."""
+
+    field: str
+    """The claim's field that has to be changed."""
+    message: str
+    hint: str
+
+
+def value_fault(metric: Metric, value: float, field: str = "value") -> ClaimFault | None:
+    """Return what is wrong with a value that a metric cannot have; None if it can."""
+    least, greatest = METRICS[metric].range
+    if _is_from(least, greatest, value):
+        return None
+    hint = f"write a value from {_bound(least)} to {_bound(greatest)}"
+    if _is_from(least, greatest, value / 100):
+        hint = f"write {value / 100:.6g} for {value:g} %"
+    message = f"it is {value:g}, and {metric} is from {_bound(least)} to {_bound(greatest)}"
+    return ClaimFault(field, message, hint)
+
+
+def claim_fault(claim: Claimed) -> ClaimFault | None:
+    """Return what is wrong with a claim's value and tolerance; None if it can hold and fail."""
+    metric, value = claim.metric.value, claim.value
+    fault = value_fault(claim.metric, value)
+    if fault is not None:
+        return fault
+    least, greatest = METRICS[claim.metric].range
+    low, high = bounds(claim)
+    if judged(claim, value)[0] is Verdict.FAILS:
+        message = f"the claimed value {value:g} is not allowed by it: {shown_bounds(claim)}"
+        return ClaimFault("tolerance", message, "write bounds around the claimed value")
+    if _covers(low, high, least, greatest):
+        message = f"it allows every value of {metric}, so the claim cannot fail"
+        worse = "minimum" if METRICS[claim.metric].larger_is_better else "maximum"
+        hint = f"write a smaller difference, in the metric's own unit, or a {worse}"
+        return ClaimFault("tolerance", message, hint)
+    return None
+
+
+def _is_from(least: float | None, greatest: float | None, value: float) -> bool:
+    return (least is None or value >= least) and (greatest is None or value <= greatest)
+
+
+def _covers(
+    low: float | None, high: float | None, least: float | None, greatest: float | None
+) -> bool:
+    """Return whether every value between two bounds is between two others."""
+    below = low is None or (least is not None and low <= least)
+    return below and (high is None or (greatest is not None and high >= greatest))
+
+
+def _bound(value: float | None) -> str:
+    return "any value" if value is None else f"{value:g}"
 
 
 def judged(claim: Claimed, measured: float) -> tuple[Verdict, str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import inf
 
 from mealkit.recipe.claims import Metric
 
@@ -23,8 +22,8 @@ class MetricTraits:
     """Whether it can be measured only by questions of the claim's own."""
     needs_number: bool = False
     """Whether an answer must be a number; there is none that a missing answer could count as."""
-    bounds: tuple[float, float] = (0, 1)
-    """The smallest and the largest value that it can have."""
+    range: tuple[float | None, float | None] = (0.0, None)
+    """The smallest and the largest value that the metric can have; None: no bound."""
 
 
 _LABELS = frozenset({"classification", "generation", "prediction"})
@@ -44,22 +43,21 @@ _EVERY = frozenset(
 )
 
 _LEARN = ("scikit-learn",)
-_POSITIVE = (0, inf)
-_SIGNED = (-1, 1)
-_LABEL = MetricTraits(_LABELS, _LEARN, larger_is_better=True)
-_MATCH = MetricTraits(_LABELS, _LEARN, larger_is_better=True)
+_SHARE, _SIGNED, _POINTS = (0.0, 1.0), (-1.0, 1.0), (0.0, 100.0)
+_LABEL = MetricTraits(_LABELS, _LEARN, larger_is_better=True, range=_SHARE)
+_MATCH = MetricTraits(_LABELS, _LEARN, larger_is_better=True, range=_SHARE)
 _CORRELATION = MetricTraits(
-    _NUMBERS, ("scipy",), larger_is_better=True, needs_number=True, bounds=_SIGNED
+    _NUMBERS, ("scipy",), larger_is_better=True, needs_number=True, range=_SIGNED
 )
-_ERROR = MetricTraits(_NUMBERS, _LEARN, larger_is_better=False, needs_number=True, bounds=_POSITIVE)
-_RANKING = MetricTraits(_RANKINGS, _LEARN, larger_is_better=True)
-_TEXT = MetricTraits(_TEXTS, ("sacrebleu",), larger_is_better=True, bounds=(0, 100))
-_ROUGE = MetricTraits(_TEXTS, ("rouge-score",), larger_is_better=True)
-_SECONDS = MetricTraits(_EVERY, (), larger_is_better=False, is_speed=True, bounds=_POSITIVE)
-_RATE = MetricTraits(_EVERY, (), larger_is_better=True, is_speed=True, bounds=_POSITIVE)
-_STREAMED = replace(_SECONDS, kinds=frozenset({"generation"}))
-_START = replace(_SECONDS, kinds=frozenset(), needs_data=False)
-_MEMORY = replace(_SECONDS, needs_data=False)
+_ERROR = MetricTraits(_NUMBERS, _LEARN, larger_is_better=False, needs_number=True)
+_RANKING = MetricTraits(_RANKINGS, _LEARN, larger_is_better=True, range=_SHARE)
+_TEXT = MetricTraits(_TEXTS, ("sacrebleu",), larger_is_better=True, range=_POINTS)
+_ROUGE = MetricTraits(_TEXTS, ("rouge-score",), larger_is_better=True, range=_SHARE)
+_SECONDS = MetricTraits(_EVERY, (), larger_is_better=False, is_speed=True)
+_RATE = MetricTraits(_EVERY, (), larger_is_better=True, is_speed=True)
+_STREAMED = MetricTraits(frozenset({"generation"}), (), larger_is_better=False, is_speed=True)
+_START = MetricTraits(frozenset(), (), larger_is_better=False, is_speed=True, needs_data=False)
+_MEMORY = MetricTraits(_EVERY, (), larger_is_better=False, is_speed=True, needs_data=False)
 
 METRICS: Mapping[Metric, MetricTraits] = {
     Metric.ACCURACY: _LABEL,
@@ -67,7 +65,7 @@ METRICS: Mapping[Metric, MetricTraits] = {
     Metric.F1_MICRO: _LABEL,
     Metric.F1_WEIGHTED: _LABEL,
     Metric.EXACT_MATCH: _MATCH,
-    Metric.NORMALISED_MATCH: MetricTraits(_TEXTS, ("jiwer",), larger_is_better=True),
+    Metric.NORMALISED_MATCH: MetricTraits(_TEXTS, ("jiwer",), larger_is_better=True, range=_SHARE),
     Metric.SPEARMAN: _CORRELATION,
     Metric.PEARSON: _CORRELATION,
     Metric.MRR: _RANKING,
@@ -81,17 +79,20 @@ METRICS: Mapping[Metric, MetricTraits] = {
     Metric.ROUGE_1: _ROUGE,
     Metric.ROUGE_2: _ROUGE,
     Metric.ROUGE_L: _ROUGE,
-    Metric.WER: MetricTraits(_TEXTS, ("jiwer",), larger_is_better=False, bounds=_POSITIVE),
+    Metric.WER: MetricTraits(_TEXTS, ("jiwer",), larger_is_better=False),
     Metric.COSINE: MetricTraits(
-        frozenset({"embedding", "prediction"}), _LEARN, larger_is_better=True, bounds=_SIGNED
+        frozenset({"embedding", "prediction"}), _LEARN, larger_is_better=True, range=_SIGNED
     ),
-    Metric.JSON_EQUAL: MetricTraits(_TEXTS, _LEARN, larger_is_better=True),
-    Metric.CLOSE: MetricTraits(_NUMBERS, _LEARN, larger_is_better=True),
+    Metric.JSON_EQUAL: MetricTraits(_TEXTS, _LEARN, larger_is_better=True, range=_SHARE),
+    Metric.CLOSE: MetricTraits(_NUMBERS, _LEARN, larger_is_better=True, range=_SHARE),
     Metric.MAE: _ERROR,
     Metric.RMSE: _ERROR,
-    Metric.SMAPE: replace(_ERROR, bounds=(0, 200)),
+    Metric.SMAPE: replace(_ERROR, range=(0.0, 200.0)),
     Metric.R2: MetricTraits(
-        _NUMBERS, _LEARN, larger_is_better=True, needs_number=True, bounds=(-inf, 1)
+        _NUMBERS, _LEARN, larger_is_better=True, needs_number=True, range=(None, 1.0)
+    ),
+    Metric.TOKENS_PER_SECOND: MetricTraits(
+        frozenset({"generation"}), (), larger_is_better=True, is_speed=True
     ),
     Metric.TOKENS_PER_SECOND: replace(_RATE, kinds=frozenset({"generation"})),
     Metric.TEXTS_PER_SECOND: _RATE,

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from mealkit.acceptance.metric_table import METRICS
+from mealkit.acceptance.judging import claim_fault
 from mealkit.digest import canonical_json
 from mealkit.importing.proposal import LeftOut
 from mealkit.importing.published_results import PublishedResult, published_results
@@ -132,9 +132,6 @@ def _add(
     """
     metric, said = _metric(result)
     stated = _value(result.value, metric, is_percent=is_percent)
-    low, high = METRICS[metric].bounds
-    if not low <= stated.value <= high:
-        raise _UnfitError("the value is none that the metric can have")
     if len(found.claims) >= _MOST_CLAIMS:
         raise _UnfitError(f"only the first {_MOST_CLAIMS} results become claims")
     name = _unused(f"{result.dataset} {metric.value}", names)
@@ -150,9 +147,11 @@ def _add(
         "tolerance": dict(stated.tolerance),
     }
     try:
-        Claimed.model_validate_json(canonical_json(form))
+        claim = Claimed.model_validate_json(canonical_json(form))
     except ValidationError as error:
         raise _UnfitError("it has no form that a claim may have") from error
+    if claim_fault(claim) is not None:
+        raise _UnfitError("the metric cannot have the value")
     names.add(name)
     here = (*_PATH, len(found.claims))
     found.claims.append(form)

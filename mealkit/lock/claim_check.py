@@ -6,8 +6,8 @@ statements that can be checked: a regular expression that compiles, a schema tha
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from math import inf, isinf
 
+from mealkit.acceptance.judging import claim_fault, value_fault
 from mealkit.acceptance.metric_table import METRICS
 from mealkit.contract.value_schema import schema_fault
 from mealkit.errors import Problem, problem
@@ -97,32 +97,16 @@ def _claim_problems(
 
 
 def _value_problems(claim: Claimed, path: Path, where: Where) -> Iterator[Problem]:
-    """Yield a problem for each value that the metric cannot have, and for a seed named twice.
-
-    A claim whose own value is outside its interval contradicts itself.
-    """
-    low, high = METRICS[claim.metric].bounds
-    for name, value in (("value", claim.value), ("paper_value", claim.paper_value)):
-        if value is not None and not low <= value <= high:
-            message = f"{claim.metric.value} is {_between(low, high)}, and not {value:g}"
-            is_percent = high == 1 and value > 1
-            hint = f"write it as a share, such as {value / 100:g}" if is_percent else None
-            yield _problem((*path, name), message, where, hint)
-    minimum, maximum = claim.tolerance.minimum, claim.tolerance.maximum
-    low, high = (-inf if minimum is None else minimum), (inf if maximum is None else maximum)
-    if not low <= claim.value <= high:
-        message = f"the claimed value {claim.value:g} is outside its own interval"
-        hint = "put the value into the interval; paper_value is for the paper's own"
-        yield _problem((*path, "tolerance"), message, where, hint)
+    """Yield a problem for values that the metric cannot have, or that contradict each other."""
+    faults = [claim_fault(claim)]
+    if claim.paper_value is not None:
+        faults.append(value_fault(claim.metric, claim.paper_value, "paper_value"))
+    for fault in faults:
+        if fault is not None:
+            yield _problem((*path, fault.field), fault.message, where, fault.hint)
     if len(set(claim.seeds)) != len(claim.seeds):
         message = "a seed appears twice, and would count twice"
         yield _problem((*path, "seeds"), message, where, "delete one of them")
-
-
-def _between(low: float, high: float) -> str:
-    if isinf(high):
-        return f"at least {low:g}"
-    return f"at most {high:g}" if isinf(low) else f"between {low:g} and {high:g}"
 
 
 def _data_problems(kit: Kit, named: str, path: Path, where: Where) -> Iterator[Problem]:
@@ -130,8 +114,8 @@ def _data_problems(kit: Kit, named: str, path: Path, where: Where) -> Iterator[P
     name, _, file = named.partition("/")
     entry = kit.datasets.get(name)
     if entry is None:
-        known = ", ".join(kit.datasets) or "none"
-        hint = f"add it to datasets, or name one of these: {known}"
+        known = ", ".join(kit.datasets)
+        hint = "add it to datasets" + (f", or name one of these: {known}" if known else "")
         yield _problem(path, f"there is no data set {shown(name)}", where, hint)
         return
     if any(_SIGNS & set(item) for item in entry.files):

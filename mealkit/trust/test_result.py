@@ -19,6 +19,7 @@ from mealkit.digest import Digest
 from mealkit.recipe.cases import cases_digest
 from mealkit.recipe.claims import Claimed
 from mealkit.recipe.lock import LOCK_NAME, Lock, lock_bytes
+from mealkit.recipe.variant import plain_locks
 from mealkit.trust.statement import read_rfc3339, rfc3339
 
 ACCEPTANCE = "mealkit test"
@@ -203,7 +204,8 @@ def stale_reasons(tested: Tested, lock: Lock) -> Iterator[str]:
     """
     if not tested.is_of_claims:
         return
-    if tested.recipe != lock.recipe:
+    # An image for several architectures is tested on one of them, with the recipe of that one.
+    if tested.recipe not in {lock.recipe, *(item.recipe for item in plain_locks(lock))}:
         yield f"the test is of the recipe {tested.recipe}, the image has {lock.recipe}"
     own = {claim.name: claim for claim in lock.claims}
     judged_names = tested.passed | tested.failed

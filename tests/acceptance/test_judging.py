@@ -3,7 +3,7 @@
 import pytest
 from fakes.answering_kit import claim_of, lock_of
 
-from mealkit.acceptance.judging import hardware_fault, judged, shown_bounds
+from mealkit.acceptance.judging import claim_fault, hardware_fault, judged, shown_bounds
 from mealkit.acceptance.report import MachineFacts, Verdict
 from mealkit.recipe.kit import Gpu
 
@@ -43,6 +43,51 @@ def test_a_bound_is_as_exact_as_the_claim():
     small = claim_of(metric="mae", value=1e-10, tolerance=RELATIVE)
     assert judged(small, 1.1e-10)[0] is Verdict.HOLDS
     assert judged(small, 1.2e-10)[0] is Verdict.FAILS
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "tolerance", "field", "said"),
+    [
+        ("accuracy", 85, ABSOLUTE, "value", "accuracy is from 0 to 1"),
+        ("spearman", -1.5, ABSOLUTE, "value", "spearman is from -1 to 1"),
+        ("bleu", 128, ABSOLUTE, "value", "bleu is from 0 to 100"),
+        ("r2", 1.2, ABSOLUTE, "value", "r2 is from any value to 1"),
+        ("accuracy", 0.8, {"minimum": 0.9}, "tolerance", "0.8 is not allowed by it: 0.9 or more"),
+        ("latency_p95_seconds", 2, {"maximum": 1}, "tolerance", "2 is not allowed by it"),
+        ("accuracy", 0.8, {"absolute": 5}, "tolerance", "every value of accuracy"),
+        ("accuracy", 0.8, {"relative": 5}, "tolerance", "every value of accuracy"),
+        ("mae", 0.8, {"minimum": 0}, "tolerance", "every value of mae"),
+        ("tokens_per_second", 80, {"maximum": 90}, "tolerance", "every value"),
+        ("tokens_per_second", 80, {"relative": 1}, "tolerance", "every value"),
+        ("latency_p95_seconds", 2, {"minimum": 1}, "tolerance", "every value"),
+    ],
+)
+def test_a_claim_that_cannot_hold_or_cannot_fail_is_named(metric, value, tolerance, field, said):
+    """A percentage for a share, a value outside of its tolerance, a tolerance of everything."""
+    fault = claim_fault(claim_of(metric=metric, value=value, tolerance=tolerance))
+    assert (fault.field, said in fault.message) == (field, True)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "tolerance"),
+    [
+        ("accuracy", 1, {"absolute": 0}),
+        ("bleu", 28.4, {"absolute": 0.5}),
+        ("wer", 1.2, {"relative": 0.1}),
+        ("mae", 0, {"maximum": 1}),
+        ("r2", -3, ABSOLUTE),
+        ("latency_p95_seconds", 2, {"relative": 2}),
+        ("peak_memory_bytes", 2e9, {"maximum": 3e9}),
+    ],
+)
+def test_a_claim_that_can_hold_and_fail_has_no_fault(metric, value, tolerance):
+    """Errors and times may be larger than 1, and a time may be several times as long."""
+    assert claim_fault(claim_of(metric=metric, value=value, tolerance=tolerance)) is None
+
+
+def test_a_percentage_is_shown_as_a_share():
+    """The hint has the value to write."""
+    assert claim_fault(claim_of(metric="accuracy", value=82.5)).hint == "write 0.825 for 82.5 %"
 
 
 def test_one_value_is_not_shown_as_an_interval():

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 from datetime import UTC, date, datetime
@@ -141,7 +142,7 @@ def test_files_are_read_or_said_to_be_bad(kit, tmp_path):
 
 
 def test_a_folder_is_read_whole(kit, tmp_path):
-    """A folder's texts and data files are read in order; binary files are findings; links are not followed."""
+    """A folder's texts and data files are read in order; binary files and FIFOs are findings; links are not followed."""
     (tmp_path / "data" / "more").mkdir(parents=True)
     for name, data in (
         ("b.txt", "good"),
@@ -151,13 +152,16 @@ def test_a_folder_is_read_whole(kit, tmp_path):
     ):
         written(tmp_path / "data", name, data)
     (tmp_path / "data" / "link.txt").symlink_to("/etc/hostname")
+    os.mkfifo(tmp_path / "data" / "d.jsonl")
     report = fit(kit, tmp_path / "data")
     assert [(Path(item.path).name, item.rows) for item in report.files] == [
         ("b.txt", 1),
         ("c.bin", 0),
+        ("d.jsonl", 0),
         ("a.jsonl", 1),
     ]
-    assert report.unreadable == 1
+    assert report.unreadable == 2
+    assert report.findings[1].what == "the file cannot be read: it is not a regular file"
 
 
 def test_parquet_with_nested_types_is_read(tmp_path):

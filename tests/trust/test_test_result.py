@@ -11,6 +11,7 @@ from mealkit.preflight.finding import Finding, Severity
 from mealkit.recipe.claims import Metric
 from mealkit.recipe.kit import Gpu
 from mealkit.recipe.lock import lock_bytes
+from mealkit.recipe.variant import joined
 from mealkit.trust.preflight_result import result_of
 from mealkit.trust.svr import ALL_PASSED, claim_property, verification_of
 from mealkit.trust.test_result import (
@@ -120,6 +121,18 @@ def test_a_result_is_stale_if_recipe_claims_cases_or_data_changed(kit):
     assert reason == "the image has other cases"
     (reason,) = stale_reasons(tested, kit.model_copy(update={"datasets": {}}))
     assert DATA in reason
+
+
+def test_a_test_of_one_architecture_counts_for_an_image_of_several(kit):
+    """The image's lock has both; a test of the other one is stale for the image of one alone."""
+    runtime = kit.runtime.model_copy(update={"architecture": "arm64"})
+    arm = kit.model_copy(update={"runtime": runtime})
+    assert arm.recipe != kit.recipe
+    for lock in (kit, arm):
+        tested = read_result(acceptance_result(lock, report_of(lock)))
+        assert list(stale_reasons(tested, joined((kit, arm)))) == []
+    (reason,) = stale_reasons(tested, kit)
+    assert "the test is of the recipe" in reason
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ def json_rows(name: str, chunks: Iterable[bytes]) -> Rows:
     for number, line in enumerate(chain.from_iterable(_split(chunks)), 1):
         try:
             values = loads(line or b"")
-            if line and _may_nest_deeply(line):
+            # To look for a further bracket is faster than to count them, and few lines have one.
+            if line and (b"[" in line or line.find(b"{", 1) > 0) and _may_nest_deeply(line):
                 values = parse_json(line, max_values=MAX_ROW_BYTES)
         except (JSONDecodeError, UntrustedError):
             fault = _fault(name, number, line)
@@ -40,10 +41,7 @@ def json_rows(name: str, chunks: Iterable[bytes]) -> Rows:
 
 
 def _may_nest_deeply(line: bytes) -> bool:
-    # To look for a bracket is faster than to count them, and most lines have no further one.
-    return (b"[" in line or line.find(b"{", 1) > 0) and (
-        line.count(b"[") + line.count(b"{") > MAX_DEPTH
-    )
+    return line.count(b"[") + line.count(b"{") > MAX_DEPTH
 
 
 def _fault(name: str, number: int, line: bytes | None) -> FileFault | None:
