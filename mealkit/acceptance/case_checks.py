@@ -66,7 +66,8 @@ def case_result(case: Case, reply: Reply) -> CaseResult:
     verdict = Verdict.FAILS if faults else Verdict.HOLDS
     reason = "the answer is as stated" if case.expect else "the kit answers"
     if faults:
-        reason = f"{len(faults)} of {len(case.expect)} statements about the answer are not true"
+        verb = "is" if len(faults) == 1 else "are"
+        reason = f"{len(faults)} of {len(case.expect)} statements about the answer {verb} not true"
     return CaseResult(
         name=case.name,
         verdict=verdict,

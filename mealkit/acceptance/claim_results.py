@@ -32,6 +32,8 @@ from mealkit.recipe.lock import Lock
 _MAX_SCORES = 10_000
 _MAX_SLICES = 50
 _SHOWN_CHARACTERS = 400
+# Fields of a request that are the same for each row, and say nothing about it.
+_NOT_FROM_THE_ROW = frozenset({"model", "encoding_format"})
 # The score of a row that is as it should be, where it is not 1.
 _PERFECT = {Metric.WER: 0.0, Metric.BLEU: 100.0, Metric.CHRF: 100.0}
 
@@ -286,7 +288,11 @@ def _worst(
         Sample(
             row=index + 1,
             asked=_short(
-                {key: item for key, item in asked.questions[index].body.items() if key != "model"}
+                {
+                    key: item
+                    for key, item in asked.questions[index].body.items()
+                    if key not in _NOT_FROM_THE_ROW
+                }
             ),
             expected=_short(run[index][0].expected),
             answered=_short(

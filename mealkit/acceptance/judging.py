@@ -11,6 +11,8 @@ from mealkit.recipe.lock import Lock
 
 # Numbers that are equal in decimals may differ in their last bit.
 _ROUNDING = 1e-9
+# Larger numbers are written with an exponent.
+_LARGEST_WRITTEN_OUT = 1e15
 
 
 def bounds(claim: Claimed) -> tuple[float | None, float | None]:
@@ -43,16 +45,25 @@ class ClaimFault:
     hint: str
 
 
+def value_fault(metric: Metric, value: float, field: str = "value") -> ClaimFault | None:
+    """Return what is wrong with a value that a metric cannot have; None if it can."""
+    least, greatest = METRICS[metric].range
+    if _is_from(least, greatest, value):
+        return None
+    hint = f"write a value from {_bound(least)} to {_bound(greatest)}"
+    if _is_from(least, greatest, value / 100):
+        hint = f"write {value / 100:.6g} for {value:g} %"
+    message = f"it is {value:g}, and {metric} is from {_bound(least)} to {_bound(greatest)}"
+    return ClaimFault(field, message, hint)
+
+
 def claim_fault(claim: Claimed) -> ClaimFault | None:
     """Return what is wrong with a claim's value and tolerance; None if it can hold and fail."""
     metric, value = claim.metric.value, claim.value
+    fault = value_fault(claim.metric, value)
+    if fault is not None:
+        return fault
     least, greatest = METRICS[claim.metric].range
-    if not _is_from(least, greatest, value):
-        hint = f"write a value from {_bound(least)} to {_bound(greatest)}"
-        if _is_from(least, greatest, value / 100):
-            hint = f"write {value / 100:.6g} for {value:g} %"
-        message = f"it is {value:g}, and {metric} is from {_bound(least)} to {_bound(greatest)}"
-        return ClaimFault("value", message, hint)
     low, high = bounds(claim)
     if judged(claim, value)[0] is Verdict.FAILS:
         message = f"the claimed value {value:g} is not allowed by it: {shown_bounds(claim)}"
@@ -83,15 +94,25 @@ def _bound(value: float | None) -> str:
 
 def judged(claim: Claimed, measured: float) -> tuple[Verdict, str]:
     """Return whether a claim holds with a measured value, and the reason with the numbers."""
+    value = shown_value(claim.metric, measured)
+    outside = shown_miss(claim, measured)
+    if outside is not None:
+        return Verdict.FAILS, f"measured {value}, {outside}"
+    return Verdict.HOLDS, f"measured {value}, allowed {shown_bounds(claim)}"
+
+
+def shown_miss(claim: Claimed, measured: float) -> str | None:
+    """Return by how much a value is outside of the bounds, in words; None if it is inside."""
     low, high = bounds(claim)
     slack = _ROUNDING * max(abs(claim.value), abs(measured))
-    value = shown_value(claim.metric, measured)
-    allowed = shown_bounds(claim)
     if low is not None and measured < low - slack:
-        return Verdict.FAILS, f"measured {value}, which is less than allowed: {allowed}"
-    if high is not None and measured > high + slack:
-        return Verdict.FAILS, f"measured {value}, which is more than allowed: {allowed}"
-    return Verdict.HOLDS, f"measured {value}, allowed {allowed}"
+        off, word, bound = low - measured, "below", low
+    elif high is not None and measured > high + slack:
+        off, word, bound = measured - high, "above", high
+    else:
+        return None
+    metric = claim.metric
+    return f"{shown_value(metric, off)} {word} the allowed {shown_value(metric, bound)}"
 
 
 def shown_bounds(claim: Claimed) -> str:
@@ -110,6 +131,8 @@ def shown_bounds(claim: Claimed) -> str:
 
 def shown_value(metric: Metric, value: float) -> str:
     """Return a value with its unit, in as many digits as are read."""
+    if abs(value) >= _LARGEST_WRITTEN_OUT and not metric.value.endswith("_bytes"):
+        return f"{value:.3g}"
     if metric.value.endswith("_bytes"):
         return f"{value / 1024**2:,.0f} MiB"
     if metric.value.endswith("_seconds"):

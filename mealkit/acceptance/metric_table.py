@@ -94,6 +94,7 @@ METRICS: Mapping[Metric, MetricTraits] = {
     Metric.TOKENS_PER_SECOND: MetricTraits(
         frozenset({"generation"}), (), larger_is_better=True, is_speed=True
     ),
+    Metric.TOKENS_PER_SECOND: replace(_RATE, kinds=frozenset({"generation"})),
     Metric.TEXTS_PER_SECOND: _RATE,
     Metric.FIRST_TOKEN_P50_SECONDS: _STREAMED,
     Metric.FIRST_TOKEN_P95_SECONDS: _STREAMED,

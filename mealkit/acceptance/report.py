@@ -206,5 +206,6 @@ class Report(_Value):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             field = ".".join(str(part) for part in first["loc"])[:200]
-            message = f"the file is not a test's report: {field}: {first['msg'].lower()}"
+            what = f"{field}: {first['msg'].lower()}" if field else first["msg"].lower()
+            message = f"the file is not a test's report: {what}"
             raise failure("TEST_REPORT_INVALID", message, where=where) from error

@@ -89,6 +89,8 @@ def fit(  # noqa: PLR0913  one parameter for each option
     else:
         for line in _lines(found):
             print_line(line)
+    if profile is not None:
+        progress.phase(f"profile written to {profile}; name it as data.profile in kit.yaml")
     if report is not None:
         write_fit(found, report)
         progress.phase(f"written to {report}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mealkit.cli.output import print_line, say, table
-from mealkit.errors import AcceptanceError
+from mealkit.errors import AcceptanceError, Owner
 from mealkit.progress import Progress
 
 if TYPE_CHECKING:
@@ -90,7 +90,10 @@ def _lines(report: "Report") -> Iterator[str]:
         if item.verdict.value != "holds":
             yield ""
             yield from _details(item)
-
+    owner = report.kit.owner
+    if owner and any(item.owner is Owner.KIT_AUTHOR for item in report.failed):
+        yield ""
+        yield f"kit-author: {owner.team}, {owner.contact}: {owner.support}"
     for note in report.notes:
         yield f"note: {note}"
 
@@ -118,7 +121,7 @@ def _details(item: "ClaimResult | CaseResult") -> Iterator[str]:
             where = f"at {fault.at}: " if fault.at else ""
             yield f"  {where}expected {_cut(fault.expected)}, answered {_cut(fault.answered)}"
         return
-    yield f"  {item.claim.metric.value} {item.claim.value:g}, stated by: {item.claim.source}"
+    yield f"  claimed: {item.claim.metric.value} {item.claim.value:g} ({item.claim.source})"
     for sample in item.samples[:_SAMPLES]:
         score = "" if sample.score is None else f"  score {sample.score:.3g}"
         yield f"  row {sample.row}{score}  {_cut(sample.asked)}"

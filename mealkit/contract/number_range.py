@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from mealkit.contract.field_values import is_number, numbers_of
 from mealkit.contract.rule_forms import Place
-from mealkit.contract.violation import Violation
+from mealkit.contract.violation import Violation, quoted
 from mealkit.recipe.data_contract import RangeRule
 
 
@@ -40,5 +40,5 @@ class RangeCheck:
             part, bound = "minimum", f"at least {self._low:g}"
         else:
             part, bound = "maximum", f"at most {self._high:g}"
-        measured, required = f"{number}{self._unit}", f"{bound}{self._unit}"
+        measured, required = f"{quoted(number)}{self._unit}", f"{bound}{self._unit}"
         return self._place.violation(field, number, measured, required, part)

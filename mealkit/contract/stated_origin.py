@@ -64,9 +64,9 @@ def parse_date(value: JsonValue) -> date | None:
         return None
     try:
         moment = datetime.fromisoformat(value.strip())
-    except ValueError:
+        return (moment if moment.tzinfo is None else moment.astimezone(UTC)).date()
+    except (ValueError, OverflowError):  # before the year 1, or after 9999, in UTC
         return None
-    return (moment if moment.tzinfo is None else moment.astimezone(UTC)).date()
 
 
 def _is_empty(value: JsonValue) -> bool:

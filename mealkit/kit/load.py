@@ -123,7 +123,7 @@ def _profile(text: str | None, document: Document) -> tuple[DataProfile | None, 
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         message = f"data.profile: the file is not a profile: {first['msg'][:200]}"
-        hint = "write it again: mealkit fit FILE... --profile FILE"
+        hint = "delete it and write it again: mealkit fit FILE... --profile FILE"
         where = document.where(("data", "profile"))
         return None, [problem("KIT_INVALID", message, hint=hint, where=where)]
 

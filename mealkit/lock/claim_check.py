@@ -7,7 +7,7 @@ statements that can be checked: a regular expression that compiles, a schema tha
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from mealkit.acceptance.judging import claim_fault
+from mealkit.acceptance.judging import claim_fault, value_fault
 from mealkit.acceptance.metric_table import METRICS
 from mealkit.contract.value_schema import schema_fault
 from mealkit.errors import Problem, problem
@@ -75,9 +75,7 @@ def _claim_problems(
     kit: Kit, claim: Claimed, task: Task, path: Path, where: Where
 ) -> Iterator[Problem]:
     ask = claim.ask
-    fault = claim_fault(claim)
-    if fault is not None:
-        yield _problem((*path, fault.field), fault.message, where, fault.hint)
+    yield from _value_problems(claim, path, where)
     if claim.data is not None:
         yield from _data_problems(kit, claim.data, (*path, "data"), where)
     if ask is None:
@@ -96,6 +94,19 @@ def _claim_problems(
         yield from _data_problems(kit, ask.corpus, (*path, "ask", "corpus"), where)
     if isinstance(ask, AskGeneration):
         yield from _prompt_problems(kit, ask, (*path, "ask"), where)
+
+
+def _value_problems(claim: Claimed, path: Path, where: Where) -> Iterator[Problem]:
+    """Yield a problem for values that the metric cannot have, or that contradict each other."""
+    faults = [claim_fault(claim)]
+    if claim.paper_value is not None:
+        faults.append(value_fault(claim.metric, claim.paper_value, "paper_value"))
+    for fault in faults:
+        if fault is not None:
+            yield _problem((*path, fault.field), fault.message, where, fault.hint)
+    if len(set(claim.seeds)) != len(claim.seeds):
+        message = "a seed appears twice, and would count twice"
+        yield _problem((*path, "seeds"), message, where, "delete one of them")
 
 
 def _data_problems(kit: Kit, named: str, path: Path, where: Where) -> Iterator[Problem]:

@@ -3,8 +3,9 @@
 A rule for an input that no request has would never be checked, and nothing would say so.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
+from mealkit.contract.text_language import KNOWN_LANGUAGES
 from mealkit.contract.text_length import counts_tokens
 from mealkit.errors import Problem, problem
 from mealkit.kit.document import Path
@@ -19,24 +20,40 @@ _INPUTS = {
     Task.RERANKING: ("query", "documents"),
     Task.GENERATION: ("messages", "prompt"),
 }
+_NO_CODE = (
+    "write its code in ISO 639-1, such as de for German; "
+    "if it is that, the rule is not for this language"
+)
 
 
 def contract_problems(kit: Kit, task: Task, where: Where) -> list[Problem]:
-    """Return the inputs of a kit's data contract that no request has.
+    """Return what is wrong with a kit's data contract.
 
-    Those of the paper's own code are known only when it has loaded. ``where`` returns the line of a
-    field.
+    An input that no request has (those of the paper's own code are known only when it has loaded),
+    and a language that cannot be told. ``where`` returns the line of a field.
     """
+    return [*_unknown_inputs(kit, task, where), *_unknown_languages(kit, where)]
+
+
+def _unknown_inputs(kit: Kit, task: Task, where: Where) -> Iterator[Problem]:
     if kit.data is None or task is Task.PREDICTION:
-        return []
+        return
     variables = {name for prompt in kit.prompts.values() for name in prompt.variables}
     known = {*_INPUTS.get(task, ()), *variables, *(("variables",) if variables else ())}
     hint = f"write one of {', '.join(sorted(known))}"
-    return [
-        _problem(("data", "inputs", name), f"no request has the input {shown(name)}", where, hint)
-        for name in kit.data.inputs
-        if name.partition(".")[0] not in known
-    ]
+    for name in kit.data.inputs:
+        if name.partition(".")[0] not in known:
+            message = f"no request has the input {shown(name)}"
+            yield _problem(("data", "inputs", name), message, where, hint)
+
+
+def _unknown_languages(kit: Kit, where: Where) -> Iterator[Problem]:
+    for name, rules in kit.data.inputs.items() if kit.data else ():
+        path: Path = ("data", "inputs", name, "languages", "allowed")
+        for code in rules.languages.allowed if rules.languages else ():
+            if code not in KNOWN_LANGUAGES:
+                message = f"texts in the language {shown(code)} cannot be told"
+                yield _problem(path, message, where, _NO_CODE)
 
 
 def contract_warnings(kit: Kit, features: Collection[Feature], where: Where) -> list[Problem]:

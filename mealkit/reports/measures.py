@@ -2,22 +2,18 @@
 
 from datetime import UTC, datetime
 
-from mealkit.acceptance.judging import bounds, shown_value
+from mealkit.acceptance.judging import shown_miss, shown_value
 from mealkit.acceptance.report import ClaimResult, Report, Verdict
 from mealkit.names import reveal
 from mealkit.recipe.claims import Metric
 
 _CUT = " …"
-# Larger numbers are written with an exponent.
-_LARGEST_WRITTEN_OUT = 1e15
 
 
 def show_value(metric: Metric, value: float | None) -> str:
     """Return a value as the command line shows it; words if there is none."""
     if value is None:
         return "not measured"
-    if abs(value) >= _LARGEST_WRITTEN_OUT and not metric.value.endswith("_bytes"):
-        return f"{value:.3g}"
     return shown_value(metric, value)
 
 
@@ -41,15 +37,7 @@ def show_miss(result: ClaimResult) -> str | None:
     """Return by how much a measured value is outside of the bounds; None if it is inside."""
     if result.measured is None or result.verdict is Verdict.HOLDS:
         return None
-    metric = result.claim.metric
-    low, high = bounds(result.claim)
-    for bound, off, word in (
-        (low, 0.0 if low is None else low - result.measured, "below"),
-        (high, 0.0 if high is None else result.measured - high, "above"),
-    ):
-        if off > 0:
-            return f"{show_value(metric, off)} {word} the allowed {show_value(metric, bound)}"
-    return None
+    return shown_miss(result.claim, result.measured)
 
 
 def show_difference(value: float, reference: float) -> str:

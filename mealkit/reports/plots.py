@@ -111,7 +111,7 @@ def bins(plot: Plot, counted: Sequence[tuple[float, int]], marks: Sequence[Mark]
         uppers = [bound for bound, _ in counted]
         edges = [_first_edge(uppers), *uppers]
         axes.stairs([count for _, count in counted], edges, fill=True, color=BARS)
-        if edges[0] > 0 and edges[-1] / edges[0] > _LOGARITHMIC_FROM:
+        if _is_geometric(uppers) and edges[-1] / edges[0] > _LOGARITHMIC_FROM:
             axes.set_xscale("log")
             axes.xaxis.get_major_locator().set_params(subs=(1, 2, 5))
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -162,16 +162,22 @@ def _place(edges: Sequence[float], value: float) -> float:
     return group + (value - low) / (high - low)
 
 
-_LOGARITHMIC_FROM = 20.0
+_LOGARITHMIC_FROM = 5.0
 
 
 def _first_edge(uppers: Sequence[float]) -> float:
     widths = [high - low for low, high in pairwise(uppers)]
     if not widths:
         return 0.0
-    if uppers[0] > 0 and widths[-1] > 2 * widths[0]:
+    if _is_geometric(uppers):
         return uppers[0] * uppers[0] / uppers[1]
     return uppers[0] - widths[0]
+
+
+def _is_geometric(uppers: Sequence[float]) -> bool:
+    """Return whether the bins grow: on a linear axis, the widest would look the fullest."""
+    widths = [high - low for low, high in pairwise(uppers)]
+    return bool(widths) and uppers[0] > 0 and widths[-1] > 2 * widths[0]
 
 
 def _draw_marks(axes: Any, marks: Sequence[Mark]) -> None:

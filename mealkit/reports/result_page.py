@@ -72,6 +72,8 @@ class ClaimView:
     hidden_slices: int
     plots: tuple[Markup, ...]
     hidden_plots: int
+    has_row_scores: bool
+    """Whether the metric has a score for each row; a correlation has none."""
     has_scores: bool
     """Whether the first plot shows how the scores are distributed."""
 
@@ -147,6 +149,7 @@ def _claim(result: ClaimResult, plots_left: int) -> ClaimView:
         hidden_slices=len(result.slices) - len(shown),
         plots=tuple(draw() for draw in drawings[:plots_left]),
         hidden_plots=len(drawings[plots_left:]),
+        has_row_scores=any(sample.score is not None for sample in result.samples),
         has_scores=_has_distribution(result) and plots_left > 0,
     )
 

@@ -8,7 +8,7 @@ from mealkit.acceptance.report import Verdict
 from mealkit.acceptance.salt_report import Baseline, Effect, Kind, Outcome, SaltReport
 from mealkit.reports.measures import show_moment, show_value
 from mealkit.reports.report_pages import page
-from mealkit.reports.salt_words import signed_words, value_words
+from mealkit.reports.salt_words import NO_DIFFERENCE, signed_words, value_words
 
 _MOST_COLUMNS = 12
 _MOST_ROWS = 400
@@ -79,6 +79,8 @@ def _cell(item: Baseline, effects: Mapping[tuple[Kind, str], Effect]) -> Cell:
         return Cell("", notices=False)
     if effect.difference is None:
         return Cell(str(effect.verdict), effect.notices)
-    moved = signed_words(item.metric, effect.difference) if effect.difference else "no change"
+    moved = "no change"
+    if abs(effect.difference) >= NO_DIFFERENCE:
+        moved = signed_words(item.metric, effect.difference)
     fails = effect.verdict is Verdict.FAILS and item.verdict is not Verdict.FAILS
     return Cell(f"{moved}, fails" if fails else moved, effect.notices)

@@ -15,9 +15,9 @@ from mealkit.acceptance.salt_report import (
 )
 from mealkit.recipe.claims import Metric
 
+NO_DIFFERENCE = 1e-9
+"""A smaller difference comes from the order of sums."""
 _VALUE_CHARACTERS = 48
-# Less comes from the order of sums.
-_NO_DIFFERENCE = 1e-9
 
 
 def value_words(value: JsonValue) -> str:
@@ -74,7 +74,7 @@ def _claim_words(before: Baseline, effect: Effect) -> list[str]:
     if effect.difference is None:
         changed = effect.verdict is not before.verdict
         return [f"{effect.name} {effect.verdict}"] if changed else []
-    if abs(effect.difference) < _NO_DIFFERENCE and effect.verdict is before.verdict:
+    if abs(effect.difference) < NO_DIFFERENCE and effect.verdict is before.verdict:
         return []
     text = f"{effect.name} {signed_words(before.metric, effect.difference)}"
     if effect.verdict is not before.verdict:

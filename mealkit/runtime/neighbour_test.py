@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mealkit.errors import MealkitError, Problem, failure
+from mealkit.errors import MealkitError, Owner, Problem, failure
 from mealkit.paths import CASES, DATASETS, DEFAULTS, TESTS
 from mealkit.untrusted import UntrustedError, read_file
 
@@ -150,25 +150,27 @@ class _Lines:
 
 
 def _lines(report: "Report") -> Iterator[str]:
-    from mealkit.acceptance.judging import shown_bounds, shown_value  # noqa: PLC0415
-
     for case in report.cases:
-        yield f"{case.verdict:10}  {case.name}: {case.reason}"
+        yield f"{case.verdict:10}  {case.name}: {case.reason}{_owner(case)}"
         for fault in case.faults[:_SAMPLES]:
             at = f"at {fault.at}: " if fault.at else ""
             yield f"    {at}expected {_short(fault.expected)}, answered {_short(fault.answered)}"
     for result in report.claims:
         claim = result.claim
-        measured = "-" if result.measured is None else shown_value(claim.metric, result.measured)
-        yield (
-            f"{result.verdict:10}  {claim.name}: {claim.metric} {measured}, "
-            f"expected {shown_bounds(claim)}: {result.reason}"
-        )
+        words = f"{claim.name}: {claim.metric}: {result.reason}{_owner(result)}"
+        yield f"{result.verdict:10}  {words}"
         for sample in result.samples[:_SAMPLES] if result in report.failed else ():
             words = f"expected {_short(sample.expected)}, answered {_short(sample.answered)}"
             yield f"    row {sample.row}: {_short(sample.asked)}: {words}"
     total = len(report.cases) + len(report.claims)
+    owner = report.kit.owner
+    if owner and any(item.owner is Owner.KIT_AUTHOR for item in report.failed):
+        yield f"kit-author: {_short(owner.team)}, {_short(owner.contact)}"
     yield f"{len(report.failed)} of {total} fail; {report.seconds:.1f} s"
+
+
+def _owner(result: "ClaimResult | CaseResult") -> str:
+    return f" (owner {result.owner.value})" if result.owner else ""
 
 
 def _short(text: str) -> str:

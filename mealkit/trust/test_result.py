@@ -6,19 +6,20 @@ type; the annotation ``test`` says which test a result is of.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from mealkit.acceptance.judging import is_of_class
+from mealkit.acceptance.judging import hardware_fault, is_of_class, judged, shown_bounds
 from mealkit.acceptance.metric_table import METRICS
 from mealkit.acceptance.report import ClaimResult, MachineFacts, Report, Verdict
 from mealkit.digest import Digest
 from mealkit.recipe.cases import cases_digest
 from mealkit.recipe.claims import Claimed
 from mealkit.recipe.lock import LOCK_NAME, Lock, lock_bytes
+from mealkit.recipe.variant import plain_locks
 from mealkit.trust.statement import read_rfc3339, rfc3339
 
 ACCEPTANCE = "mealkit test"
@@ -203,20 +204,55 @@ def stale_reasons(tested: Tested, lock: Lock) -> Iterator[str]:
     """
     if not tested.is_of_claims:
         return
-    if tested.recipe != lock.recipe:
+    # An image for several architectures is tested on one of them, with the recipe of that one.
+    if tested.recipe not in {lock.recipe, *(item.recipe for item in plain_locks(lock))}:
         yield f"the test is of the recipe {tested.recipe}, the image has {lock.recipe}"
-    own = {claim.name: _stated(claim) for claim in lock.claims}
-    changed = [name for name in tested.claims if tested.claims[name] != own.get(name)]
+    own = {claim.name: claim for claim in lock.claims}
+    judged_names = tested.passed | tested.failed
+    claims = {name.removeprefix(_CLAIMS) for name in judged_names if name.startswith(_CLAIMS)}
+    changed = [
+        name
+        for name in tested.claims.keys() | claims
+        if name not in own or tested.claims.get(name) != _stated(own[name])
+    ]
     if changed:
-        yield f"the image states another claim, or none, under {', '.join(sorted(changed)[:3])}"
-    if tested.cases is not None and tested.cases != cases_digest(lock.cases, lock.case_files):
+        yield f"the image states another claim, or none, under {_first(changed)}"
+    has_cases = any(name.startswith(_CASES) for name in judged_names)
+    if (has_cases or tested.cases) and tested.cases != cases_digest(lock.cases, lock.case_files):
         yield "the image has other cases"
     pinned = {
         file.path: file.sha256.hex for dataset in lock.datasets.values() for file in dataset.files
     }
     others = [path for path in tested.data if tested.data[path] != pinned.get(path)]
     if others:
-        yield f"the image pins other data as {', '.join(sorted(others)[:3])}"
+        yield f"the image pins other data as {_first(others)}"
+    # Each file also stands for its data set, which a claim may name.
+    named = {part for path in tested.data for part in (path, path.partition("/")[0])}
+    without = [name for name in claims & own.keys() if own[name].data not in {None, *named}]
+    if without:
+        yield f"the result does not state the data of {_first(without)}"
+
+
+def contradictions(lock: Lock, report: Report) -> Iterator[str]:
+    """Yield where a report's verdicts are not those of its own values, as if it was edited."""
+    for item in report.claims:
+        if item.verdict is not Verdict.HOLDS:
+            continue
+        name = claim_test(item.claim.name)
+        if item.measured is None:
+            yield f"{name} holds without a measured value"
+        elif judged(item.claim, item.measured)[0] is not Verdict.HOLDS:
+            allowed = shown_bounds(item.claim)
+            yield f"{name} holds with the value {item.measured:g}, allowed {allowed}"
+        elif fault := hardware_fault(item.claim, lock, report.machine):
+            yield f"{name} holds, but {fault}"
+    for case in report.cases:
+        if case.verdict is Verdict.HOLDS and case.faults:
+            yield f"{_CASES}{case.name} holds with an answer that was not expected"
+
+
+def _first(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)[:3])
 
 
 def number(value: Any) -> float | None:

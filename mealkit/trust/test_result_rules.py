@@ -63,6 +63,8 @@ def result_fault(
     if required.claims is None:
         result = predicate.get("result")
         return None if result in required.results else (f"the result {result}", "results")
+    if _is_failure(predicate) and not read_result(predicate).failed:
+        return "the result FAILED, which names no test that fails", "claims"
     problems = list(_problems(required, predicate, lock))
     more = len(problems) - _MOST_NAMED
     text = "; ".join(problems[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")

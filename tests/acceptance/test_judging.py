@@ -96,6 +96,26 @@ def test_one_value_is_not_shown_as_an_interval():
 
 
 @pytest.mark.parametrize(
+    ("metric", "tolerance", "measured", "reason"),
+    [
+        ("accuracy", ABSOLUTE, 0.7, "measured 0.7, 0.05 below the allowed 0.75"),
+        ("accuracy", ABSOLUTE, 0.9, "measured 0.9, 0.05 above the allowed 0.85"),
+        (
+            "latency_p95_seconds",
+            RELATIVE,
+            2.0,
+            "measured 2.00 s, 1.12 s above the allowed 880.0 ms",
+        ),
+        ("rmse", ABSOLUTE, 1e300, "measured 1e+300, 1e+300 above the allowed 0.85"),
+        ("accuracy", ABSOLUTE, 0.8, "measured 0.8, allowed 0.75 to 0.85"),
+    ],
+)
+def test_the_reason_says_by_how_much_a_claim_fails(metric, tolerance, measured, reason):
+    """The distance from the bound that is not met, in the metric's unit."""
+    assert judged(claim_of(metric=metric, value=0.8, tolerance=tolerance), measured)[1] == reason
+
+
+@pytest.mark.parametrize(
     ("hardware", "gpu", "machine", "judges"),
     [
         (None, Gpu.REQUIRED, MachineFacts(), True),

@@ -84,6 +84,8 @@ def test_a_claim_that_is_true_holds_and_one_that_is_not_fails(tmp_path, task, fo
     assert (first.rows, first.refused) == (len(rows), 0)
     assert first.interval == pytest.approx((1.0, 1.0))
     assert report.claims[1].owner is Owner.KIT_AUTHOR
+    asked = [sample.asked for result in report.claims for sample in result.samples]
+    assert not [text for text in asked if "encoding_format" in text or "model" in text]
     assert report.datasets == {"rows/rows.jsonl": file.sha256}
     if "slices" in form:
         assert {item.value for item in first.slices} == {"a", "b", "c"}

@@ -1,5 +1,6 @@
 """A new kit is whole, holds as it is written, and never takes the place of anything."""
 
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -16,6 +17,8 @@ from mealkit.errors import MealkitError
 from mealkit.importing.scaffold import new_engines, write_new_kit
 from mealkit.kit.document import read_document
 from mealkit.kit.load import load_kit
+from mealkit.lock.claim_check import claim_problems
+from mealkit.lock.contract_check import contract_problems
 
 
 @pytest.mark.parametrize("engine", new_engines())
@@ -30,6 +33,21 @@ def test_a_new_kit_holds_as_it_is_written(engine, tmp_path):
     schema = read_document((path.parent / "kit.schema.json").read_text(), "schema")[0].data
     for dialect in (jsonschema.Draft202012Validator, jsonschema.Draft7Validator):
         assert list(dialect(schema).iter_errors(document.data)) == []
+
+
+@pytest.mark.parametrize("engine", new_engines())
+def test_the_examples_of_claims_and_rules_fit_a_new_kit(engine, tmp_path):
+    """A reader removes the signs in front of them, and has a valid kit."""
+    path = write_new_kit(tmp_path / "soup", engine, full_schema())
+    kit, _, examples = path.read_text().partition("\n# What the paper promises")
+    shown = re.findall(r"^# (claims:.*|cases:.*|data:.*| .*)$", examples, re.MULTILINE)
+    path.write_text("\n".join([kit, *shown, ""]))
+    loaded = load_kit(path)
+    assert (len(loaded.kit.claims), len(loaded.kit.cases)) == (1, 1)
+    assert loaded.kit.data is not None
+    task = check_engine_parts(loaded).task
+    assert claim_problems(loaded.kit, task, str) == []
+    assert contract_problems(loaded.kit, task, str) == []
 
 
 def test_an_editor_finds_the_schema_without_a_network(tmp_path):

@@ -35,6 +35,10 @@ def test_the_table_and_the_exit_code_say_what_fails(mealkit, kit):
     assert lines[1].split() == ["stated", "0.99", "to", "1.01", "not", "judged"]
     assert [line.split()[-1] for line in lines[3:5]] == ["holds", "fails"]
     assert "  at /count: expected 2, answered 1.5" in lines
+    assert "wrong  fails  owner: kit-author" in lines
+    assert lines[-1].startswith(
+        f"kit-author: {kit.lock.about.owner.team}, {kit.lock.about.owner.contact}"
+    )
     assert "1 of 3 hold, 1 fail, 1 not judged" in done.stderr
 
 

@@ -56,6 +56,8 @@ def broken(values, tools=TOOLS, **inputs):
         ({"age": {"maximum_days": 31}}, [{"date": "1999-01-01"}], [("x[0].date", "age")]),
         ({"age": {"maximum_days": 9, "member": "when"}}, {"when": "soon"}, [("x.when", "age")]),
         ({"age": {"maximum_days": 9}}, {}, [("x.date", "age")]),
+        ({"age": {"maximum_days": 9}}, "0001-01-01T00:00:00+14:00", [("x", "age")]),
+        ({"age": {"maximum_days": 9}}, "9999-12-31T23:59:59-14:00", [("x", "age")]),
         ({"age": {"maximum_days": 9, "action": "off"}}, "never", []),
     ],
 )
@@ -125,6 +127,8 @@ def test_violations_are_bounded():
     """A request with thousands of bad items gets a bounded answer."""
     found = checker(x={"range": {"maximum": 0}}).check({"x": list(range(1, 100_000))})
     assert len(found) == MAX_VIOLATIONS
+    (found,) = checker(x={"range": {"maximum": 9}}).check({"x": 10**4000})
+    assert len(found.measured) < 100
 
 
 def test_what_cannot_be_checked_is_said():

@@ -92,6 +92,7 @@ def test_repetition_is_counted():
     """Lines and sentences that came before count, in texts with and without spaces."""
     assert repeated("Buy it right now! Buy it right now! Buy it right now! It is cheap.") == 0.5
     assert repeated("a longer line\n" * 4) == 0.75
+    assert repeated("The same again. The same again.\nThe same again.") == pytest.approx(2 / 3)
     assert repeated("敏捷的棕色狐狸跳过了懒狗。" * 2) == 0.5
     assert repeated("Yes.\n" * 9) == 0
 

@@ -4,10 +4,11 @@ import json
 import tempfile
 
 import pytest
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from mealkit.contract.checker import Checker
 from mealkit.contract.rule_forms import ToolSet
-from mealkit.contract.text_language import language_identifier
+from mealkit.contract.text_language import KNOWN_LANGUAGES, language_identifier
 from mealkit.recipe.data_contract import DataContract
 
 ENGLISH = "The quick brown fox jumps over the lazy dog, and then it runs away into the forest."
@@ -50,6 +51,12 @@ def test_both_written_forms_of_norwegian_are_norwegian(tools):
     assert (
         broken(tools, NORWEGIAN, allowed=["no"]) == broken(tools, NORWEGIAN, allowed=["nb"]) == []
     )
+
+
+def test_the_known_languages_are_those_of_the_identifier():
+    """The codes that a contract may state are those that py3langid tells; zxx is no language."""
+    told = {str(name) for name in LanguageIdentifier.from_model_file(MODEL_FILE).nb_classes}
+    assert {*told, "nb"} - {"zxx"} == KNOWN_LANGUAGES
 
 
 def test_without_an_identifier_the_rule_is_named(tools):

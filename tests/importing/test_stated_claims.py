@@ -136,6 +136,8 @@ def test_result_files():
         ("recall@100", 0.93, 0.93),
         ("cosine_accuracy", 0.93, None),
         ("accuracy", 870, None),
+        ("accuracy", -5, None),
+        ("mae", -1, None),
         ("accuracy", True, None),
         ("accuracy", None, None),
         ("accuracy", [1, 2], None),

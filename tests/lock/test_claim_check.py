@@ -59,6 +59,16 @@ GENERATION = {"kind": "generation", "prompt": "query"}
         ),
         (claim(metric="bleu"), "metric", "does not measure", "spearman, pearson"),
         (claim(name="other"), "name", "has the name other, too", "own name"),
+        (claim(value=96), "value", "it is 96, and spearman is from -1 to 1", "write 0.96 for 96 %"),
+        (claim(value=-2), "value", "it is -2, and spearman is from -1 to 1", "write -0.02"),
+        (claim(paper_value=88.1), "paper_value", "it is 88.1", "write 0.881"),
+        (
+            claim(tolerance={"minimum": 0.9}),
+            "tolerance",
+            "the claimed value 0.8 is not allowed by it: 0.9 or more",
+            "bounds around",
+        ),
+        (claim(seeds=[1, 2, 1]), "seeds", "a seed appears twice", "delete"),
     ],
 )
 def test_a_claim_that_does_not_fit_the_kit_is_named(found, where, message, hint):

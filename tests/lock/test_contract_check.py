@@ -8,6 +8,7 @@ from mealkit.recipe.kit import Feature, Task
 
 SHORT = {"length": {"maximum_characters": 8}}
 TOKENS = {"length": {"maximum_tokens": 8}}
+ENGLISH = {"languages": {"allowed": ["en", "eng"]}}
 QUERY = {"file": "prompts/query.jinja", "variables": ["text", "language"]}
 
 
@@ -50,3 +51,11 @@ def test_tokens_without_a_tokenizer_are_a_warning():
     (found,) = contract_warnings(kit, frozenset(), place)
     assert found.where == "data.inputs.a.length"
     assert contract_warnings(kit, {Feature.TOKENS}, place) == []
+
+
+def test_a_language_that_no_text_has_is_named():
+    """The identifier has two letters for English, so eng would refuse every text."""
+    (found,) = contract_problems(kit_with({"a": ENGLISH}), Task.PREDICTION, place)
+    assert found.where == "data.inputs.a.languages.allowed"
+    assert "the language 'eng' cannot be told" in found.message
+    assert "ISO 639-1" in found.hint

@@ -392,6 +392,11 @@ def test_the_tests_versions_are_those_of_mealkits_extra():
     assert {name for traits in METRICS.values() for name in traits.packages} <= set(BOUNDS)
 
 
+def test_rouge_may_be_a_version_that_has_a_wheel():
+    """Images get wheels only; 0.0.4 is the last version of rouge-score with one."""
+    assert BOUNDS["rouge-score"] == "rouge-score>=0.0.4"
+
+
 def test_the_files_of_a_data_set_lie_in_its_folder():
     """A lock in which a data set takes the place of another one's files is refused."""
     form = _lock(with_value(KIT, "datasets", {"pairs": PAIRS})).model_dump(mode="json")

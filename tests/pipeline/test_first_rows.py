@@ -5,7 +5,7 @@ import json
 import pytest
 from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 
-from mealkit.errors import KitError
+from mealkit.errors import KitError, MealkitError
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.kit.first_rows import require_testable
 from mealkit.pipeline.kit.locking import lock_kit
@@ -94,7 +94,8 @@ def test_a_claim_that_does_not_fit_its_data_is_named(locked, changes, said):
     with pytest.raises(KitError) as caught:
         check(locked, **changes)
     (found,) = caught.value.problems
-    assert (found.code, found.where) == ("KIT_INVALID", "claims.table-1")
+    assert found.code == "KIT_INVALID"
+    assert found.message.startswith("claims.table-1: ")
     assert said.replace("'", "") in found.message.replace("'", "").replace('"', "")
 
 
@@ -116,10 +117,9 @@ def test_a_case_that_the_gateway_would_refuse_is_named(locked, case, said):
     with pytest.raises(KitError) as caught:
         require_testable(kit, kit.lock.model_copy(update={"cases": (case,)}), home)
     (found,) = caught.value.problems
-    assert found.where == "cases.one"
-    assert f"its request would be refused: {said}" in found.message.replace("'", "").replace(
-        '"', ""
-    )
+    assert f"cases.one: its request would be refused: {said}" in found.message.replace(
+        "'", ""
+    ).replace('"', "")
 
 
 def test_a_claim_that_does_not_fit_is_not_locked(locked):
@@ -130,3 +130,43 @@ def test_a_claim_that_does_not_fit_is_not_locked(locked):
     with pytest.raises(KitError, match="no column"):
         lock_kit(kit.folder, upgrade=frozenset(), home=home, progress=Heard())
     assert kit.lock_path.read_bytes() == before
+
+
+def problems_of_lock(locked, fields):
+    """The problems of locking the kit with other fields, and the lines of its kit.yaml."""
+    kit, home = locked
+    before = (kit.folder / "kit.yaml").read_bytes()
+    edit_kit(kit.folder, lambda form: form.update(fields))
+    lines = (kit.folder / "kit.yaml").read_text().split("\n")
+    try:
+        with pytest.raises(MealkitError) as caught:
+            lock_kit(kit.folder, upgrade=frozenset(), home=home, progress=Heard())
+    finally:
+        (kit.folder / "kit.yaml").write_bytes(before)
+    return caught.value.problems, lines
+
+
+def test_what_does_not_fit_is_named_with_its_line(locked):
+    """The author finds the claim and the case in kit.yaml, and not only in the lock."""
+    wrong = {"name": "one", "request": {"inputs": "a"}}
+    second = {**CLAIM, "name": "two", "expected": "gold"}
+    problems, lines = problems_of_lock(locked, {"claims": [CLAIM, second], "cases": [wrong]})
+    told = [lines[int(item.where.rpartition("kit.yaml:")[2]) - 1] for item in problems]
+    assert len(told) == 2
+    assert "name: two" in told[0]
+    assert "request:" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"files": ["nothing.csv"]}, "datasets.gone: there is no nothing.csv, in "),
+        ({"path": "date"}, "datasets.gone: the folder does not exist, in "),
+    ],
+)
+def test_data_that_cannot_be_locked_is_named_with_its_line(locked, entry, said):
+    """The data set, the place where it was looked for, and the line in kit.yaml."""
+    local = {"source": "folder", "path": "data", "files": ["*"]}
+    problems, lines = problems_of_lock(locked, {"datasets": {"sts": local, "gone": local | entry}})
+    assert problems[0].message.startswith(said)
+    assert "gone:" in lines[int(problems[0].where.rpartition("kit.yaml:")[2]) - 1]

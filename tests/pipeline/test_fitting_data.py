@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 from datetime import UTC, date, datetime
@@ -41,7 +42,7 @@ def kit_with(folder, inputs, more=""):
 
 def fit(kit, *files, **options):
     request = FitRequest(tuple(files), str(kit), **options)
-    return fit_data(request, home_at(kit.parent / "home"), SILENT)
+    return fit_data(request, home_at(Path(kit).parent / "home"), SILENT)
 
 
 def written(folder, name, data):
@@ -85,6 +86,10 @@ BAD_LINES = [
     (b'{"other": "good"}', "the row has no value in input"),
     (b'{"input": null}', "the row has no value in input"),
     (b"[" * 100_000, "the line cannot be read: it nests deeper than 64"),
+    (
+        b'{"input": ' + b"[" * 900 + b"]" * 900 + b"}",
+        "the line cannot be read: it nests deeper than 64",
+    ),
     (b'{"input": "' + b"x" * (17 * 2**20) + b'"}', "the line has more than 16777216 bytes"),
 ]
 
@@ -108,6 +113,11 @@ FILES = [
     ("a.csv", b'\xef\xbb\xbfid;input\r\n1;good\r\n2;"fi\r\nne"\r\n3;next', 3, []),
     ("a.tsv", "id\tinput\n1\tgood\n".encode("utf-16"), 1, []),
     ("bad.csv", b"input,id\ngood,1\ngood\ng\xe4d,2\ng\0d,3\n,4\n", 1, [(3, "the row has 1 cells, the header 2"), (4, "column 'input' has a byte that is not UTF-8"), (5, "column 'input' has a NUL character"), (6, "the row has no value in input")]),
+    ("quotes.csv", b'input\n"go"od\ngood\n"go\nod\n', 1, [(2, "the row cannot be read: text follows the quote that ends a cell"), (4, "the row cannot be read: a quote is not closed before the file ends")]),
+    ("comma.tsv", b"i, d, s\tinput\n1\tgood\n", 1, []),
+    ("mac.csv", b"input\rgood\r", 0, [(1, "the row cannot be read: it has a carriage return outside of quotes")]),
+    ("head.csv", b"input\n", 0, [(None, "the file has no rows")]),
+    ("blank.jsonl", b"\n \n", 0, [(None, "the file has no rows")]),
     ("other.csv", b"text\ngood\n", 0, [(2, "the row has no value in input")]),
     ("twice.csv", b"input,input\ngood,good\n", 0, [(1, "the header has the column 'input' twice")]),
     ("a.parquet", b"PAR1 and nothing more", 0, [(1, "the file cannot be read further: Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file.")]),
@@ -132,7 +142,7 @@ def test_files_are_read_or_said_to_be_bad(kit, tmp_path):
 
 
 def test_a_folder_is_read_whole(kit, tmp_path):
-    """A folder's texts and data files are read in order; binary files are findings; links are not followed."""
+    """A folder's texts and data files are read in order; binary files and FIFOs are findings; links are not followed."""
     (tmp_path / "data" / "more").mkdir(parents=True)
     for name, data in (
         ("b.txt", "good"),
@@ -142,13 +152,16 @@ def test_a_folder_is_read_whole(kit, tmp_path):
     ):
         written(tmp_path / "data", name, data)
     (tmp_path / "data" / "link.txt").symlink_to("/etc/hostname")
+    os.mkfifo(tmp_path / "data" / "d.jsonl")
     report = fit(kit, tmp_path / "data")
     assert [(Path(item.path).name, item.rows) for item in report.files] == [
         ("b.txt", 1),
         ("c.bin", 0),
+        ("d.jsonl", 0),
         ("a.jsonl", 1),
     ]
-    assert report.unreadable == 1
+    assert report.unreadable == 2
+    assert report.findings[1].what == "the file cannot be read: it is not a regular file"
 
 
 def test_parquet_with_nested_types_is_read(tmp_path):
@@ -160,10 +173,9 @@ def test_parquet_with_nested_types_is_read(tmp_path):
         },
         {"documents": [{"text": "two", "date": None, "score": None}], "series": [2.0, 99.0]},
     ]
-    parquet.write_table(
-        pa.Table.from_pylist([{**row, "at": datetime(2026, 1, 1, tzinfo=UTC)} for row in rows]),
-        tmp_path / "a.parquet",
-    )
+    table = pa.Table.from_pylist(rows)
+    nanoseconds = pa.array([1, 1_800_000_000_000_000_001], pa.timestamp("ns", "UTC"))
+    parquet.write_table(table.append_column("at", nanoseconds), tmp_path / "a.parquet")
     inputs = "{documents: {provenance: {required: [date]}}, series: {range: {maximum: 9}}, at: {age: {maximum_days: 100000}}}"
     report = fit(kit_with(tmp_path, inputs), tmp_path / "a.parquet")
     assert (report.rows, report.refused) == (2, 2)
@@ -179,12 +191,13 @@ def test_cells_of_numbers_and_lists_are_json(tmp_path):
     inputs = (
         "{series: {range: {maximum: 9}, column: values}, query: {length: {maximum_characters: 2}}}"
     )
-    path = written(tmp_path, "a.csv", 'values,query\n"[1, 20]",12\n7,\nmany,1\n')
+    path = written(tmp_path, "a.csv", 'values,query\n"[1, 20]",12\n7,\nmany,1\nNaN,1\n')
     report = fit(kit_with(tmp_path, inputs), path)
     assert [
         (item.line, item.field, item.measured) for rule in report.rules for item in rule.examples
     ] == [
         (4, "series", "a value that is not a number"),
+        (5, "series", "a value that is not a number"),
         (2, "series[1]", "20"),
     ]
 
@@ -228,6 +241,14 @@ def test_the_kit_is_named_last_or_by_option(kit, tmp_path, monkeypatch):
     for arguments in ([str(kit)], ["missing.jsonl"], ["missing.jsonl", str(kit)]):
         with pytest.raises(DataError, match="DATA_UNREADABLE"):
             files_and_kit(arguments, None)
+
+
+def test_without_a_kit_here_the_command_says_how_to_name_one(tmp_path, monkeypatch):
+    """The folder has data only, so the problem is not a missing kit.yaml."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KitError) as raised:
+        fit(".", Path("a.jsonl"))
+    assert raised.value.problems[0].hint == "name the kit last: mealkit fit a.jsonl KIT"
 
 
 def psi_of(report):

@@ -94,6 +94,8 @@ def test_the_page_says_how_many_rows_would_be_refused_and_why(open_page, scheme)
     assert "Who has to act: the caller" in page.inner_text(".verdict")
     example = page.locator("table.rows tbody tr").first.locator("th, td").all_inner_texts()
     assert example == ["data.jsonl:7", "700 characters", "a long text", "query"]
+    summaries = page.locator("details summary").all_inner_texts()
+    assert summaries[0] == "The first 2 of 240 rows"
     assert "data.jsonl:12" in page.inner_text("main")
     drift = page.locator("section[aria-labelledby=drift] tbody tr").first.inner_text()
     assert drift.startswith("query\tcharacters\tmuch")
@@ -127,6 +129,15 @@ def test_data_that_fits_is_said_to_fit(open_page):
     assert page.inner_text(".headline") == "Every row fits."
     assert page.locator(".verdict.good").count() == 1
     assert page.locator("#rules, #drift, #findings").count() == 0
+    for changes, headline in (
+        (
+            {"warned": 3},
+            "No row would be refused; 3 of 1003 rows would be answered with a warning.",
+        ),
+        ({"drift": fit_report().drift}, "Every row fits, but the data differs from the kit's."),
+    ):
+        page = open_page(fit_page(replace(made, **changes), TEMPLATES, most_plots=0))
+        assert page.inner_text(".verdict.open .headline") == headline
     nothing = replace(made, profile=DataProfile(rows=0, inputs={}), files=(), rows=0)
     assert b"</html>" in fit_page(nothing, TEMPLATES)
     assert b'class="plot"' not in fit_page(made, TEMPLATES, most_plots=0)

@@ -11,8 +11,9 @@ import pytest
 from fakes.browsers import CONTRASTS
 from fakes.reported import EVIL, claim, claim_result, failing, full_report, hostile_report, report
 
-from mealkit.acceptance.report import ClaimResult, Latencies, Verdict
+from mealkit.acceptance.report import ClaimResult, Latencies, Sample, Verdict
 from mealkit.assembly.templates import template_root
+from mealkit.reports.plots import Plot, bins
 from mealkit.reports.result_page import result_page
 
 pytestmark = pytest.mark.xdist_group("site")
@@ -81,6 +82,35 @@ def test_the_plots_show_the_scores_slices_and_times(open_page, full):
     band = line.locator(".band").bounding_box()
     assert line.locator(".measured").bounding_box()["x"] < band["x"]
     assert line.get_by_role("img").or_(line).first.get_attribute("role") == "img"
+
+
+def test_a_column_of_scores_is_there_only_if_rows_have_scores():
+    """A correlation has none for a row."""
+    sample = Sample(row=1, asked="a", expected="2", answered="0.5")
+    for score, count in ((None, 0), (0.25, 1)):
+        result = claim_result(samples=(sample.model_copy(update={"score": score}),))
+        text = result_page(report(claims=(result,), cases=()), TEMPLATES).decode()
+        assert text.count('<th scope="col" class="n">score</th>') == count
+
+
+def test_bins_that_grow_have_a_logarithmic_axis():
+    """On a linear one, the widest bin would look the fullest."""
+    drawn = {
+        grows: str(bins(Plot("a", "b", "c", "seconds", "answers"), counted))
+        for grows, counted in (
+            (True, [(0.1, 5), (0.2, 5), (0.4, 5), (0.8, 5)]),
+            (False, [(0.2, 5), (0.4, 5), (0.6, 5), (0.8, 5)]),
+        )
+    }
+    found = {
+        grows: re.search(r'id="a-patch_3".*? d="(.*?)"', text, re.DOTALL)
+        for grows, text in drawn.items()
+    }
+    for path in found.values():
+        assert path
+        edges = sorted({float(item) for item in re.findall(r"[ML] ([0-9.]+) ", path[1])})
+        widths = {round(high - low, 1) for low, high in pairwise(edges)}
+        assert len(widths) == 1
 
 
 def test_the_same_report_gives_the_same_bytes(full):
@@ -168,6 +198,7 @@ sys.modules["matplotlib"] = None
 from pathlib import Path
 from fakes.reported import full_report, report
 from mealkit.assembly.templates import template_root
+from mealkit.reports.plots import Plot, bins
 from mealkit.errors import AcceptanceError
 from mealkit.reports.result_page import result_page
 templates = template_root() / "report"

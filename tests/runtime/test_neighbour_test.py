@@ -44,13 +44,15 @@ def asked(kit, *arguments, **environment):
 
 
 def test_a_case_that_fails_is_named(kit, key, tmp_path):
-    """With what was expected, and the exit code of failed tests; the key is read from a file."""
+    """With what was expected, the owner, and the exit code of failed tests; the key is read from a file."""
     file = tmp_path / "key"
     file.write_text(f"{key[0]}\n")
     done = asked(kit, "--api-key-file", str(file))
     assert done.returncode == 14, done.stderr
     assert "holds       upper: the answer is as stated" in done.stdout
-    assert "fails       lower: 1 of 1 statements" in done.stdout
+    said = "1 of 1 statements about the answer is not true (owner kit-author)"
+    assert f"fails       lower: {said}" in done.stdout
+    assert "\nkit-author: " in done.stdout
     assert 'expected "salt and oil ", answered "SALT AND OIL "' in done.stdout
     assert "1 of 2 fail" in done.stdout
 

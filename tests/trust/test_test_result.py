@@ -5,15 +5,21 @@ from dataclasses import replace
 import pytest
 from fakes.tested import CPU, DATA, DATA_DIGEST, H200, claimed, report_of, with_claims
 
-from mealkit.acceptance.report import MachineFacts, Verdict
+from mealkit.acceptance.report import CaseFault, MachineFacts, Verdict
 from mealkit.digest import Digest
 from mealkit.preflight.finding import Finding, Severity
 from mealkit.recipe.claims import Metric
 from mealkit.recipe.kit import Gpu
 from mealkit.recipe.lock import lock_bytes
+from mealkit.recipe.variant import joined
 from mealkit.trust.preflight_result import result_of
 from mealkit.trust.svr import ALL_PASSED, claim_property, verification_of
-from mealkit.trust.test_result import acceptance_result, read_result, stale_reasons
+from mealkit.trust.test_result import (
+    acceptance_result,
+    contradictions,
+    read_result,
+    stale_reasons,
+)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +121,64 @@ def test_a_result_is_stale_if_recipe_claims_cases_or_data_changed(kit):
     assert reason == "the image has other cases"
     (reason,) = stale_reasons(tested, kit.model_copy(update={"datasets": {}}))
     assert DATA in reason
+
+
+def test_a_test_of_one_architecture_counts_for_an_image_of_several(kit):
+    """The image's lock has both; a test of the other one is stale for the image of one alone."""
+    runtime = kit.runtime.model_copy(update={"architecture": "arm64"})
+    arm = kit.model_copy(update={"runtime": runtime})
+    assert arm.recipe != kit.recipe
+    for lock in (kit, arm):
+        tested = read_result(acceptance_result(lock, report_of(lock)))
+        assert list(stale_reasons(tested, joined((kit, arm)))) == []
+    (reason,) = stale_reasons(tested, kit)
+    assert "the test is of the recipe" in reason
+
+
+@pytest.mark.parametrize(
+    ("left_out", "reason"),
+    [
+        ("claims", "under similarity, speed-h200"),
+        ("cases", "the image has other cases"),
+        ("data", "does not state the data of similarity, speed-h200"),
+    ],
+)
+def test_a_result_that_does_not_state_what_it_is_about_is_stale(kit, left_out, reason):
+    """Names alone say nothing about the tolerance, the cases and the data of the test."""
+    empty = {"claims": {}, "cases": None, "data": {}}[left_out]
+    tested = read_result(acceptance_result(kit, report_of(kit)))
+    (found,) = stale_reasons(replace(tested, **{left_out: empty}), kit)
+    assert found.endswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"measured": 0.5}, "claims/similarity holds with the value 0.5, allowed 0.81 to 0.83"),
+        ({"measured": None}, "claims/similarity holds without a measured value"),
+        ({"verdict": Verdict.FAILS, "measured": 0.5}, None),
+        ({"verdict": Verdict.NOT_JUDGED, "measured": 0.5}, None),
+    ],
+)
+def test_an_edited_verdict_is_noticed(kit, changes, said):
+    """A claim that holds has a value within its tolerance."""
+    report = report_of(kit)
+    edited = (report.claims[0].model_copy(update=changes), *report.claims[1:])
+    found = list(contradictions(kit, report.model_copy(update={"claims": edited})))
+    assert found == ([said] if said else [])
+
+
+def test_a_claim_for_other_hardware_and_a_case_with_faults_do_not_hold(kit):
+    """The machine is the report's own."""
+    claim = claimed("similarity", hardware="H200")
+    report = report_of(kit.model_copy(update={"claims": (claim,)}))
+    fault = CaseFault(at="", expected="1", answered="2")
+    case = report.cases[0].model_copy(update={"faults": (fault,)})
+    found = list(contradictions(kit, report.model_copy(update={"cases": (case,)})))
+    assert [item.partition(",")[0] for item in found] == [
+        "claims/similarity holds",
+        "cases/first holds with an answer that was not expected",
+    ]
 
 
 @pytest.mark.parametrize(

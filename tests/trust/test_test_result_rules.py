@@ -115,6 +115,17 @@ def test_a_test_is_as_old_as_its_measurements(judged):
     assert not judged({"claims": "all"}, failed, acceptance_result(judged.kit, old)).passed
 
 
+@pytest.mark.parametrize("claims", ["all", ["similarity"]])
+def test_a_failure_without_a_test_that_fails_refuses(judged, claims):
+    """The result and its lists contradict each other: the image is not accepted."""
+    result = {**acceptance_result(judged.kit, report_of(judged.kit)), "result": "FAILED"}
+    found = judged({"claims": claims}, result)
+    assert (found.passed, found.measured) == (
+        False,
+        "the result FAILED, which names no test that fails",
+    )
+
+
 def test_all_claims_of_a_kit_without_any(judged, lock):
     """`all` of nothing is not enough."""
     bare = lock.model_copy(update={"claims": (), "cases": (), "datasets": {}})

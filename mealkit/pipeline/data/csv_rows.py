@@ -7,16 +7,17 @@ that was left out.
 
 import codecs
 import csv
-import json
 from collections.abc import Iterable, Iterator
+from pathlib import PurePath
 from typing import Any
 
 from mealkit.contract.fit_report import FileFault
 from mealkit.pipeline.data.checked_rows import MAX_ROW_BYTES, Columns, Row, Rows
-from mealkit.untrusted import shown
+from mealkit.untrusted import UntrustedError, parse_json, shown
 
 _SEPARATORS = (",", "\t", ";", "|")
 _MAX_COLUMNS = 10_000
+_TOO_LONG = "field larger than field limit"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -28,26 +29,58 @@ def csv_rows(name: str, chunks: Iterable[bytes], columns: Columns) -> Rows:
     if not head.strip():
         yield FileFault(name, None, "the file is empty")
         return
-    separator = max(_SEPARATORS, key=lambda item: _outside_quotes(head).count(item))
-    reader = csv.reader(_with(head, lines), delimiter=separator)
-    try:
-        names = [cell.strip() for cell in next(reader)]
-        fault = _header_fault(names)
-        if fault:
-            yield FileFault(name, 1, fault)
-            return
+    reader = csv.reader(_with(head, lines), delimiter=_separator(name, head), strict=True)
+    names: list[str] = []
+    for item in _records(name, reader):
+        if isinstance(item, FileFault):
+            yield item
+            if not names:
+                return
+        elif names:
+            yield _row(name, *item, names, columns)
+        else:
+            names = [cell.strip() for cell in item[1]]
+            if fault := _header_fault(names):
+                yield FileFault(name, 1, fault)
+                return
+
+
+def _records(name: str, reader: Any) -> Iterator[tuple[int, list[str]] | FileFault]:
+    """Yield the first line and the cells of each record that has some, and the bad ones."""
+    while True:
         start = reader.line_num + 1
-        for cells in reader:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            yield FileFault(name, start, f"the row cannot be read: {_cause(error)}")
+            if _TOO_LONG in str(error):
+                return  # what follows is a piece of a row
+        else:
+            if cells is None:
+                return
             if cells:
-                yield _row(name, start, names, cells, columns)
-            start = reader.line_num + 1
-    except csv.Error as error:
-        hint = "check for a quote that is not closed"
-        yield FileFault(name, reader.line_num, f"the file cannot be read further: {error}", hint)
+                yield start, cells
+
+
+def _separator(name: str, head: str) -> str:
+    if PurePath(name.removesuffix(".gz")).suffix.lower() in {".tsv", ".tab"}:
+        return "\t"
+    return max(_SEPARATORS, key=lambda item: _outside_quotes(head).count(item))
+
+
+def _cause(error: csv.Error) -> str:
+    what = str(error)
+    if "unexpected end of data" in what:
+        return "a quote is not closed before the file ends"
+    if "new-line character" in what:
+        return "it has a carriage return outside of quotes"
+    if "expected after" in what:
+        return "text follows the quote that ends a cell"
+    return what
 
 
 def _row(
-    name: str, line: int, names: list[str], cells: list[str], columns: Columns
+    name: str, line: int, cells: list[str], names: list[str], columns: Columns
 ) -> Row | FileFault:
     if len(cells) != len(names):
         return FileFault(name, line, f"the row has {len(cells)} cells, the header {len(names)}")
@@ -72,8 +105,8 @@ def _cell_fault(cell: str) -> str:
 
 def _typed(cell: str) -> Any:
     try:
-        return json.loads(cell)
-    except (ValueError, RecursionError):
+        return parse_json(cell.encode(), max_values=MAX_ROW_BYTES)
+    except UntrustedError:
         return cell
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mealkit.errors import failure
+from mealkit.errors import DataError, failure
 from mealkit.untrusted import open_regular
 
 _HEAD_BYTES = 4096
@@ -74,7 +74,7 @@ def data_files(paths: Sequence[Path]) -> list[DataFile]:
     found: list[DataFile] = []
     for path in paths:
         if path.is_dir():
-            inside = [_data_file(item) for item in _files_below(path, _MAX_FILES)]
+            inside = [_file_inside(item) for item in _files_below(path, _MAX_FILES)]
             if not inside:
                 raise failure("DATA_UNREADABLE", f"the folder {path} has no files", where=str(path))
             found += inside
@@ -95,6 +95,22 @@ def _files_below(folder: Path, most: int) -> Iterator[Path]:
             if count > most:
                 raise failure("DATA_UNREADABLE", f"the folder {folder} has over {most} files")
             yield path
+
+
+def _file_inside(path: Path) -> DataFile:
+    """Return a file of a folder; one that cannot be read is a finding, and the others are read."""
+    try:
+        return _data_file(path)
+    except DataError as error:
+        what = error.problems[0].message.removeprefix(f"{path} ")
+        return DataFile(
+            path,
+            str(path),
+            Format.UNKNOWN,
+            is_gzip=False,
+            size_bytes=0,
+            fault=f"the file {what}",
+        )
 
 
 def _data_file(path: Path) -> DataFile:

@@ -55,9 +55,7 @@ def fit_tools(stated: StatedContract, home: Home, progress: Progress) -> FitTool
 def _tokenizer(stated: StatedContract, home: Home, progress: Progress) -> Tokenizer | None:
     from mealkit.pipeline.data.kit_tokenizer import tokenizer_of
 
-    if stated.lock is None or stated.opened is None:
-        return None
-    found = tokenizer_of(stated.opened, stated.lock, home, progress)
+    found = tokenizer_of(stated, home, progress)
     if isinstance(found, Problem):
         progress.notice(found)
         return None

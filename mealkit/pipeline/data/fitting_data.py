@@ -24,6 +24,7 @@ from mealkit.pipeline.targets import Here, look
 from mealkit.progress import Progress
 from mealkit.recipe.data_contract import DataContract, InputContract
 
+HERE = "."
 _MOST_REMEMBERED = 1_000_000
 """Rows whose hash is kept, to find repeated ones: some 100 MB."""
 
@@ -46,9 +47,13 @@ def fit_data(request: FitRequest, home: Home, progress: Progress) -> FitReport:
     Raises:
         DataError: the kit has no contract, a file cannot be read, a package is missing, or there
             are too few rows for a profile.
+        KitError: no kit is named, and there is none here (``KIT_NOT_FOUND``).
         MealkitError: the kit cannot be read.
     """
     started = time.monotonic()
+    if request.kit == HERE and look(Path(HERE)) is Here.FOLDER:
+        hint = f"name the kit last: mealkit fit {' '.join(map(str, request.files[:2]))} KIT"
+        raise failure("KIT_NOT_FOUND", "no kit is named, and there is none here", hint=hint)
     stated = contract_of(request.kit, home, request.allowed, progress)
     files = data_files(request.files)
     columns = columns_of(stated.contract, request.text_input)
@@ -104,6 +109,8 @@ class _Run:
                     continue
             rows += 1
             self._check_row(file.name, line, values)
+        if not rows and counts.unreadable == unreadable:
+            counts.add_finding(FileFault(file.name, None, "the file has no rows"))
         counts.rows += rows
         for key in sorted(unseen) if rows else ():
             what = f"no row has a value in {of[key]}, for the input {key}"
@@ -180,7 +187,7 @@ def files_and_kit(arguments: Sequence[str], kit: str | None) -> tuple[list[str],
     """
     files = list(arguments)
     if kit is None:
-        kit = files.pop() if _is_recipe(files[-1], is_only=len(files) == 1) else "."
+        kit = files.pop() if _is_recipe(files[-1], is_only=len(files) == 1) else HERE
     if not files:
         hint = f"name the data, too: mealkit fit FILE... --kit {kit}"
         raise failure("DATA_UNREADABLE", f"{kit} is a kit, and no data file is named", hint=hint)

@@ -1,8 +1,8 @@
 """Reads JSONL, a JSON object per line, as fast as the disk, with a limit for each line.
 
 A line that is not JSON in UTF-8 is a finding with its number, and the next line is read. Empty
-lines are skipped. ``orjson`` parses; a message for a bad line comes from the stricter, slower
-parser of this package.
+lines are skipped. ``orjson`` parses; a message for a bad line, and what may nest deeply, come from
+the stricter, slower parser of this package.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from typing import Any
 
 from mealkit.contract.fit_report import FileFault
 from mealkit.pipeline.data.checked_rows import MAX_ROW_BYTES, Rows
-from mealkit.untrusted import UntrustedError, parse_json
+from mealkit.untrusted import MAX_DEPTH, UntrustedError, parse_json
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -24,7 +24,10 @@ def json_rows(name: str, chunks: Iterable[bytes]) -> Rows:
     for number, line in enumerate(chain.from_iterable(_split(chunks)), 1):
         try:
             values = loads(line or b"")
-        except JSONDecodeError:
+            # To look for a further bracket is faster than to count them, and few lines have one.
+            if line and (b"[" in line or line.find(b"{", 1) > 0) and _may_nest_deeply(line):
+                values = parse_json(line, max_values=MAX_ROW_BYTES)
+        except (JSONDecodeError, UntrustedError):
             fault = _fault(name, number, line)
             if fault is not None:
                 yield fault
@@ -35,6 +38,10 @@ def json_rows(name: str, chunks: Iterable[bytes]) -> Rows:
             yield number, values
         else:
             yield _no_object(name, number, values)
+
+
+def _may_nest_deeply(line: bytes) -> bool:
+    return line.count(b"[") + line.count(b"{") > MAX_DEPTH
 
 
 def _fault(name: str, number: int, line: bytes | None) -> FileFault | None:
@@ -75,17 +82,25 @@ def _unreadable(name: str, number: int, line: bytes) -> FileFault:
     if b"\0" in line:
         return FileFault(name, number, f"the line has a NUL byte at byte {line.index(0) + 1}")
     try:
-        parse_json(line, half_pairs=False)
+        parse_json(line, max_values=MAX_ROW_BYTES)
     except UntrustedError as error:
         what = str(error).replace("line 1, ", "")
-        hint = ""
         end = f"column {len(line.decode('utf-8', 'replace')) + 1}"
         if what.endswith(end) or "Unterminated" in what:
-            return FileFault(name, number, "the line ends in the middle of a value")
-        if line.lstrip().startswith(b"[") and number == 1:
-            hint = f"if the file is one JSON array, write a line for each item: jq -c '.[]' {name}"
-        return FileFault(name, number, f"the line cannot be read: {what}", hint)
+            hint = _whole_file_hint(name, line) if number == 1 else ""
+            return FileFault(name, number, "the line ends in the middle of a value", hint)
+        return FileFault(name, number, f"the line cannot be read: {what}")
     return FileFault(name, number, "the line cannot be read: its numbers or nesting are too large")
+
+
+def _whole_file_hint(name: str, first: bytes) -> str:
+    match first.lstrip()[:1]:
+        case b"[":
+            return f"if the file is one JSON array, write a line for each item: jq -c '.[]' {name}"
+        case b"{":
+            return f"if an object has several lines, write it in one: jq -c . {name}"
+        case _:
+            return ""
 
 
 def _no_object(name: str, number: int, value: Any) -> FileFault:

@@ -8,35 +8,76 @@ that backtracks.
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mealkit.contract.profiler import Tokenizer
-from mealkit.errors import Problem, problem
+from mealkit.digest import Digest
+from mealkit.errors import Problem, failure, problem
 from mealkit.pipeline.data.pattern_cost import is_cheap
+from mealkit.pipeline.data.stated_contract import StatedContract
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.opened_kit import OpenedKit
+from mealkit.pipeline.targets import ImageTarget
 from mealkit.progress import Progress
-from mealkit.recipe.lock import Lock
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.untrusted import UntrustedError, parse_json, read_file, shown
+
+if TYPE_CHECKING:
+    from mealkit.sources.file_cache import FileCache
 
 _FILE = "tokenizer.json"
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_VALUES = 20_000_000
 
 
-def tokenizer_of(kit: OpenedKit, lock: Lock, home: Home, progress: Progress) -> Tokenizer | Problem:
-    """Return the tokenizer of a kit, or the reason why there is none.
+def tokenizer_of(stated: StatedContract, home: Home, progress: Progress) -> Tokenizer | Problem:
+    """Return the tokenizer that a lock pins, or the reason why there is none.
 
     Raises:
-        SourceError: the pinned file cannot be fetched.
+        SourceError: no place of the kit has the pinned file.
+        StoreError: the image cannot be read; the disk is full.
     """
-    from mealkit.pipeline.image.fetching_inputs import fetch_weight_files
-
-    found = [file for file in lock.model.files if Path(file.path).name == _FILE]
+    if stated.lock is None:
+        return _unusable("the kit has no lock that pins its tokenizer", "mealkit lock")
+    found = [file for file in stated.lock.model.files if Path(file.path).name == _FILE]
     if len(found) != 1:
         return _unusable(f"the kit has {len(found)} files {_FILE}")
-    path = fetch_weight_files(kit, found, home, progress)[found[0].sha256]
+    path = _on_this_machine(found[0], stated.place, home, progress)
+    if path is None:
+        what = "a lock has no files" if stated.place is None else f"the image has no file {_FILE}"
+        return _unusable(what, "name the kit's folder, or its image with weights")
     return opened_tokenizer(path)
+
+
+def _on_this_machine(
+    file: LockedFile, place: OpenedKit | ImageTarget | None, home: Home, progress: Progress
+) -> Path | None:
+    from mealkit.pipeline.image.fetching_inputs import fetch_weight_files
+    from mealkit.sources.file_cache import FileCache
+
+    if isinstance(place, OpenedKit):
+        return fetch_weight_files(place, [file], home, progress)[file.sha256]
+    cache = FileCache(home.files)
+    path = cache.path(file.sha256)
+    return path if path or place is None else _from_image(file, place, home, cache)
+
+
+def _from_image(
+    file: LockedFile, target: ImageTarget, home: Home, cache: "FileCache"
+) -> Path | None:
+    from mealkit.pipeline.image.weights_in_image import weights_in_image
+    from mealkit.pipeline.opening_images import open_image
+
+    def require(digest: Digest) -> None:
+        if digest != file.sha256:
+            message = f"the image has other bytes at {file.path} than its lock pins"
+            raise failure("BLOB_DAMAGED", message, measured=digest, required=file.sha256)
+
+    with open_image(target, home) as image:
+        inside = weights_in_image(image, [file]).get(file.path)
+        if inside is None or inside.size_bytes > _MAX_BYTES:
+            return None
+        return cache.add_chunks(inside.chunks(), inside.size_bytes, require)[1]
 
 
 def opened_tokenizer(path: Path) -> Tokenizer | Problem:
@@ -92,6 +133,7 @@ def _patterns(form: Any) -> Iterator[str]:
             waiting += item
 
 
-def _unusable(message: str) -> Problem:
-    hint = "the kit counts tokens itself: its gateway checks the rule"
+def _unusable(
+    message: str, hint: str = "the kit counts tokens itself: its gateway checks the rule"
+) -> Problem:
     return problem("DATA_TOKENIZER", f"tokens are not counted: {message}", hint=hint)

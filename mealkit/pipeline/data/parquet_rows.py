@@ -1,7 +1,7 @@
 """Reads Parquet with pyarrow, a batch of rows at a time, and only the columns of the contract.
 
-Dates become texts in ISO 8601 and decimals numbers, as in JSON. A row group that would need too
-much memory is a finding.
+Dates become texts in ISO 8601, without nanoseconds, and decimals numbers, as in JSON. A row group
+that would need too much memory is a finding.
 """
 
 import math
@@ -40,7 +40,7 @@ def parquet_rows(name: str, path: Path, columns: Columns, advance: Callable[[int
                     yield FileFault(name, number + 1, f"{what}, more than {_MAX_GROUP_BYTES}")
                     return
                 for batch in file.iter_batches(_BATCH_ROWS, [index], columns=wanted):
-                    for row in batch.to_pylist():
+                    for row in _microseconds(batch).to_pylist():
                         number += 1
                         yield number, {column: plain(value) for column, value in row.items()}
                 share = size_bytes * (index + 1) // file.num_row_groups
@@ -85,6 +85,24 @@ _CONVERSIONS: Mapping[type, Callable[[Any], Any]] = {
     Decimal: float,
     bytes: lambda value: value.decode("utf-8", "replace"),
 }
+
+
+def _microseconds(batch: Any) -> Any:
+    """Return a batch without nanoseconds in its dates: Python's have microseconds at most."""
+    import pyarrow as pa
+
+    kinds = [
+        pa.timestamp("us", field.type.tz)
+        if pa.types.is_timestamp(field.type) and field.type.unit == "ns"
+        else field.type
+        for field in batch.schema
+    ]
+    if kinds == batch.schema.types:
+        return batch
+    return pa.RecordBatch.from_arrays(
+        [column.cast(kind, safe=False) for column, kind in zip(batch, kinds, strict=True)],
+        batch.schema.names,
+    )
 
 
 def _columns(names: list[str], columns: Columns) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mealkit.errors import failure
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.targets import KitFolder, LockFile, recipe_named
+from mealkit.pipeline.targets import ImageTarget, KitFolder, LockFile, recipe_named
 from mealkit.progress import Progress
 from mealkit.recipe.data_contract import DataContract
 from mealkit.recipe.data_profile import DataProfile
@@ -28,8 +28,8 @@ class StatedContract:
     """None for a kit without a valid lock."""
     reference: DataProfile | None
     """The profile of the data that the kit was made for."""
-    opened: "OpenedKit | None"
-    """The kit, if the target is one and not an image."""
+    place: "OpenedKit | ImageTarget | None"
+    """The kit or the image; None if there is only the lock."""
 
 
 def contract_of(
@@ -52,15 +52,16 @@ def contract_of(
             contract = _stated(whole.data, target)
             return StatedContract(name, contract, lock, kit.parts.profile, kit)
         case LockFile() as file:
-            lock = lock_at(file)
+            lock, place = lock_at(file), None
         case image:
             from mealkit.pipeline.image.image_lock import lock_of
             from mealkit.pipeline.opening_images import open_image
 
+            place = image
             with open_image(image, home, progress=progress) as opened:
                 lock = lock_of(opened)
     name = f"{lock.about.name}:{lock.about.version}"
-    return StatedContract(name, _stated(lock.data, target), lock, lock.data_profile, None)
+    return StatedContract(name, _stated(lock.data, target), lock, lock.data_profile, place)
 
 
 def _stated(contract: DataContract | None, target: str) -> DataContract:

@@ -5,10 +5,11 @@ for each row of a claim.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mealkit.errors import MealkitError, Problem, problem
+from mealkit.kit.document import Path
 from mealkit.recipe.cases import Case
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.task_endpoints import case_endpoint
@@ -35,14 +36,14 @@ class Gateway:
             return error.problems[0].message, error.problems[0].hint
         return None
 
-    def case_problems(self) -> Iterator[Problem]:
-        """Yield a problem for each case whose request is refused."""
-        for case in self._lock.cases:
+    def case_problems(self, where: Callable[[Path], str]) -> Iterator[Problem]:
+        """Yield a problem for each case whose request is refused, with its line."""
+        for index, case in enumerate(self._lock.cases):
             body = {"model": self._lock.model.name, **case.request, **_with_files(case)}
             if found := self.refusal(case_endpoint(case, self._lock), body):
-                where = f"cases.{case.name}"
-                message = f"{where}: its request would be refused: {found[0]}"
-                yield problem("KIT_INVALID", message, where=where, hint=found[1])
+                message = f"cases.{case.name}: its request would be refused: {found[0]}"
+                place = where(("cases", index, "request"))
+                yield problem("KIT_INVALID", message, where=place, hint=found[1])
 
 
 def _with_files(case: Case) -> dict[str, Any]:

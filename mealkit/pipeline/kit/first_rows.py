@@ -5,7 +5,7 @@ data that is on this machine already is read; a test reads every row.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mealkit.acceptance.metric_table import METRICS
@@ -35,8 +35,12 @@ def require_testable(kit: OpenedKit, lock: Lock, home: Home) -> None:
         return
     gateway = Gateway(lock)
     here = _files_here(kit, lock, home) if lock.claims else {}
-    problems = [found for claim in lock.claims for found in _problems(claim, lock, here, gateway)]
-    if problems := [*problems, *gateway.case_problems()]:
+    problems = [
+        replace(found, where=kit.where(("claims", index)))
+        for index, claim in enumerate(lock.claims)
+        for found in _problems(claim, lock, here, gateway)
+    ]
+    if problems := [*problems, *gateway.case_problems(kit.where)]:
         raise failures(problems)
 
 
@@ -119,5 +123,4 @@ class _Rows:
 
 
 def _problem(claim: Claimed, message: str, hint: str | None) -> Problem:
-    where = f"claims.{claim.name}"
-    return problem("KIT_INVALID", f"{where}: {message}", where=where, hint=hint)
+    return problem("KIT_INVALID", f"claims.{claim.name}: {message}", hint=hint)

@@ -15,6 +15,7 @@ from mealkit.engines.typed_parts import check_engine_parts, engine_problems
 from mealkit.errors import KitError, Problem, failure, failures, problem
 from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.document import Document
+from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.files import image_path
 from mealkit.kit.load import LoadedKit, load_kit
 from mealkit.lock.claim_check import claim_problems
@@ -52,6 +53,8 @@ class OpenedKit:
     bounds: Bounds
     """The folders that may contain the kit's files."""
     warnings: tuple[Problem, ...]
+    where: Callable[[FieldPath], str]
+    """Returns ``kit.yaml:LINE`` for the path of a value."""
 
     @property
     def lock_path(self) -> Path:
@@ -153,7 +156,9 @@ def open_kit(
     lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
     unchecked = contract_warnings(loaded.kit, features, loaded.where)
     warnings = (*loaded.warnings, *engine.warnings, *unchecked)
-    opened = OpenedKit(loaded.folder, parts, lock, loaded.wheels, loaded.bounds, warnings)
+    opened = OpenedKit(
+        loaded.folder, parts, lock, loaded.wheels, loaded.bounds, warnings, loaded.where
+    )
     return opened if lock is None else _as_it_is_now(opened, lock, home, progress)
 
 

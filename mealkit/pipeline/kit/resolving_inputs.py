@@ -1,7 +1,10 @@
 """Resolves a kit's inputs for its lock, through the adapters that its sources name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
+from mealkit.errors import MealkitError, Owner, Problem, failures
 from mealkit.lock.kit_parts import PythonTarget
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.bases import locked_base
@@ -43,11 +46,15 @@ class KitInputs:
 
         self._progress.phase(f"resolving the data sets {', '.join(kit.datasets)}")
         task = self._progress.task("data sets", None)
+        found = dict[str, LockedDataset]()
         with open_dataset_supplies(kit, self._kit.bounds, self._home, task) as supplies:
-            found, notices = resolve_datasets(self._kit.folder, kit.datasets, supplies)
+            for name, entry in kit.datasets.items():
+                with _named(f"datasets.{name}", self._kit.where(("datasets", name))):
+                    own, notices = resolve_datasets(self._kit.folder, {name: entry}, supplies)
+                found |= own
+                for notice in notices:
+                    self._progress.notice(notice)
         task.done(f"{sum(len(item.files) for item in found.values())} files")
-        for notice in notices:
-            self._progress.notice(notice)
         return found
 
     def signatures(self, kit: Kit, files: Sequence[LockedFile]) -> tuple[LockedSignature, ...]:
@@ -115,3 +122,21 @@ class KitInputs:
             memory=DebianMemory(self._home.debian),
         )
         return LockedDebianBase(suite=base.suite, packages=packages)
+
+
+@contextmanager
+def _named(entry: str, line: str) -> Iterator[None]:
+    """Give problems that the kit's author solves the name of their entry, and its line."""
+    try:
+        yield
+    except MealkitError as error:
+        raise failures([_on_line(item, entry, line) for item in error.problems]) from error
+
+
+def _on_line(problem: Problem, entry: str, line: str) -> Problem:
+    if problem.owner is not Owner.KIT_AUTHOR:
+        return problem
+    place = problem.where or ""
+    known = place in problem.message or place == entry.partition(".")[0]
+    message = problem.message if known else f"{problem.message}, in {place}"
+    return replace(problem, message=f"{entry}: {message}", where=line)

@@ -4,25 +4,22 @@ Nothing is copied: the files are ranges of the image's layers, which in the loca
 verified files themselves. Blobs that the registry has are not sent again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mealkit.assembly.lean import layer_kind
 from mealkit.assembly.model_pack import model_pack
 from mealkit.errors import failure
 from mealkit.oci.artifact import Artifact
-from mealkit.oci.compression import PLAIN_TYPES
 from mealkit.oci.descriptor import Descriptor
-from mealkit.oci.image import Image, Layer
+from mealkit.oci.image import Image
 from mealkit.oci.index import ImageIndex
-from mealkit.oci.layer_files import FileInLayer, places_in
+from mealkit.oci.layer_files import FileInLayer
 from mealkit.oci.reference import Reference
-from mealkit.paths import MODELS
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.image.weights_in_image import weights_in_image
 from mealkit.pipeline.signatures.signing import sign_in_registry
 from mealkit.pipeline.targets import registry_named
-from mealkit.plan.layers import LayerKind
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.origins import OciOrigin
@@ -33,7 +30,6 @@ from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import attach
 from mealkit.trust.signing_keys import SigningKey
 from mealkit.units import show_size
-from mealkit.untrusted import UntrustedError
 
 
 def packed(content: Image | ImageIndex, subject: Descriptor | None = None) -> Artifact:
@@ -132,12 +128,7 @@ def push_modelpack(
 
 def _files_of(image: Image, lock: Lock) -> dict[str, FileInLayer]:
     """Return the model's files in an image by their path below /models."""
-    wanted = {f"{MODELS}/{file.path}": file for file in lock.model.files}
-    found: dict[str, FileInLayer] = {}
-    for layer, path, offset, size_bytes in _places(image):
-        file = wanted.get(path)
-        if file is not None and file.size_bytes == size_bytes:
-            found[file.path] = FileInLayer(file.sha256, size_bytes, layer.blob, offset)
+    found = weights_in_image(image, lock.model.files)
     missing = sorted({file.path for file in lock.model.files} - set(found))
     if missing:
         raise failure(
@@ -146,15 +137,3 @@ def _files_of(image: Image, lock: Lock) -> dict[str, FileInLayer]:
             hint="use the image with weights that mealkit build made, not a lean or compressed one",
         )
     return found
-
-
-def _places(image: Image) -> Iterator[tuple[Layer, str, int, int]]:
-    for layer in image.layers:
-        if layer_kind(layer) != LayerKind.WEIGHTS or layer.media_type not in PLAIN_TYPES:
-            continue
-        try:
-            for path, offset, size_bytes in places_in(layer.blob):
-                yield layer, path.decode(errors="replace"), offset, size_bytes
-        except UntrustedError as error:
-            message = f"layer {layer.blob.digest.short} of {image.digest} cannot be read: {error}"
-            raise failure("IMAGE_INVALID", message) from error

@@ -21,7 +21,7 @@ class VerifiedTest:
     signer: Signer
     tested: Tested
     day: dt.date | None
-    """When the test began, else when its result was signed."""
+    """When the test began, but not after its result was signed."""
     stale: tuple[str, ...]
     """Why it is not a test of what the image has; empty if it is."""
 
@@ -56,7 +56,8 @@ def _results(verified: Sequence[Verified]) -> Iterator[Verified]:
 
 
 def _day(item: Verified, tested: Tested) -> dt.date | None:
-    return tested.started.date() if tested.started else signed_day(item)
+    days = (tested.started.date() if tested.started else None, signed_day(item))
+    return min((day for day in days if day is not None), default=None)
 
 
 def _lock_of(target: str, subject: Digest, home: Home) -> Lock | str:

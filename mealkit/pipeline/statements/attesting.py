@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -38,12 +38,18 @@ from mealkit.trust.provenance import BUILDER, Build, provenance_of
 from mealkit.trust.signing_keys import SigningKey
 from mealkit.trust.statement import Statement
 from mealkit.trust.svr import verification_of
-from mealkit.trust.test_result import acceptance_result, read_result, stale_reasons
+from mealkit.trust.test_result import (
+    acceptance_result,
+    contradictions,
+    read_result,
+    stale_reasons,
+)
 from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT, VERIFICATION_RESULT
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 # A bundle has at most 16 MiB, and its payload is written in base64.
 _MAX_PREDICATE_BYTES = 8 * 1024 * 1024
+_MOST_SHOWN = 3
 
 
 class Claim(StrEnum):
@@ -126,10 +132,15 @@ def report_predicates(lock: Lock, report: Report) -> tuple[Predicate, ...]:
     Raises:
         TrustError: ``TEST_REPORT_STALE``: the report is not of the kit in the lock.
             ``PREDICATE_INVALID``: its notes are too long for a statement.
+        AcceptanceError: ``TEST_REPORT_INVALID``: its verdicts are not those of its own values.
     """
     result = acceptance_result(lock, report)
     if reasons := list(stale_reasons(read_result(result), lock)):
         raise failure("TEST_REPORT_STALE", "; ".join(reasons), where=report.kit.name)
+    if wrong := list(islice(contradictions(lock, report), _MOST_SHOWN)):
+        message = f"the report contradicts itself: {'; '.join(wrong)}"
+        hint = "sign the file that mealkit test wrote, unchanged"
+        raise failure("TEST_REPORT_INVALID", message, where=report.kit.name, hint=hint)
     if len(canonical_json(result)) > _MAX_PREDICATE_BYTES:
         message = f"the statement would have more than {_MAX_PREDICATE_BYTES} bytes"
         raise failure("PREDICATE_INVALID", message, where=report.kit.name)

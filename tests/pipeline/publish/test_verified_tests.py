@@ -21,6 +21,12 @@ pytestmark = pytest.mark.xdist_group("verified-tests")
 KIT = with_claims(read_lock((ROOT / "kits/rake/kit.lock").read_bytes()))
 
 
+def edited(report):
+    """The report with another measured value, and the same verdict."""
+    first = report.claims[0].model_copy(update={"measured": 0.1})
+    return report.model_copy(update={"claims": (first, *report.claims[1:])})
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     """Runs commands in a folder with a key and reports; the image of the kit is in a registry."""
@@ -32,6 +38,7 @@ def desk(tmp_path_factory):
         for name, report in {
             "passed": report_of(KIT, H200),
             "failed": report_of(KIT, similarity=Verdict.FAILS),
+            "edited": edited(report_of(KIT)),
             "other": report_of(KIT).model_copy(
                 update={"kit": report_of(KIT).kit.model_copy(update={"recipe": f"sha256:{0:064}"})}
             ),
@@ -94,10 +101,15 @@ def test_attesting_a_report_again_changes_nothing(attested):
 
 
 @pytest.mark.parametrize(
-    ("file", "code"), [("other.json", "TEST_REPORT_STALE"), ("team.key.pub", "TEST_REPORT_INVALID")]
+    ("file", "code"),
+    [
+        ("other.json", "TEST_REPORT_STALE"),
+        ("team.key.pub", "TEST_REPORT_INVALID"),
+        ("edited.json", "TEST_REPORT_INVALID"),
+    ],
 )
 def test_what_is_no_report_of_this_image_is_not_signed(desk, file, code):
-    """A report of another recipe proves nothing about this image."""
+    """A report of another recipe proves nothing, and neither does one with edited values."""
     done, _, said = desk("attest", desk.place, "--key", "team.key", "--test-report", file, "--json")
     assert done != 0
     assert json.loads(said)["problems"][0]["code"] == code
@@ -134,9 +146,14 @@ def test_a_statement_of_another_recipe_is_shown_as_stale(desk):
     with Registries.from_environment() as registries:
         push(kit_image(looser), Reference(desk.host, "models/loose", "1.0.0"), registries)
     place = f"{desk.host}/models/loose:1.0.0"
-    Path("result.json").write_text(json.dumps(acceptance_result(KIT, report_of(KIT))))
+    result = acceptance_result(KIT, report_of(KIT))
+    result["configuration"][0]["annotations"]["started"] = "9999-01-01T00:00:00Z"
+    Path("result.json").write_text(json.dumps(result))
     assert desk("sign", place, "--key", "team.key")[0] == 0
     kind = ("--type", "test-result", "--predicate", "result.json")
     assert desk("attest", place, "--key", "team.key", *kind)[0] == 0
     said = desk("verify", place, "--key", "team.key.pub")[2]
     assert "stale: the image states another claim, or none, under" in said
+    form = json.loads(desk("verify", place, "--key", "team.key.pub", "--json")[1])
+    # A test cannot have begun after its result was signed.
+    assert [item["ageDays"] for item in form["tests"]] == [0]
