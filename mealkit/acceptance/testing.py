@@ -29,7 +29,7 @@ from mealkit.acceptance.target import (
 )
 from mealkit.errors import failure
 from mealkit.recipe.cases import cases_digest
-from mealkit.recipe.claims import Claimed
+from mealkit.recipe.claims import AskRetrieval, Claimed
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.variant import plain_locks
 from mealkit.untrusted import shown
@@ -114,6 +114,16 @@ def chosen_claims(lock: Lock, options: TestOptions) -> tuple[Claimed, ...]:
         return ()
     wanted = options.claims or known
     return tuple(claim for claim in lock.claims if claim.name in wanted)
+
+
+def with_needed_data(lock: Lock, options: TestOptions) -> Lock:
+    """Return the lock with those data sets alone that the claims to test ask about."""
+    names: set[str] = set()
+    for claim in chosen_claims(lock, options):
+        corpus = claim.ask.corpus if isinstance(claim.ask, AskRetrieval) else ""
+        names |= {(claim.data or "").partition("/")[0], corpus.partition("/")[0]}
+    datasets = {name: item for name, item in lock.datasets.items() if name in names}
+    return lock.model_copy(update={"datasets": datasets})
 
 
 def require_libraries(claims: Iterable[Claimed]) -> None:

@@ -36,7 +36,7 @@ class TestLines:
         """Write the claim's name and its number of requests."""
         self._name, self._total, self._done = name, total, 0
         self._next = time.monotonic() + _EVERY_SECONDS
-        self._progress.phase(f"{name}: {total} requests")
+        self._progress.phase(f"{name}: {total} request{'s' if total > 1 else ''}")
 
     def answered(self, count: int) -> None:
         """Write how many requests are done, every few seconds."""

@@ -140,7 +140,7 @@ class _Lines:
     """Writes to stderr what is asked."""
 
     def asking(self, name: str, total: int) -> None:
-        sys.stderr.write(f"{name}: {total} requests\n")
+        sys.stderr.write(f"{name}: {total} request{'s' if total > 1 else ''}\n")
 
     def answered(self, count: int) -> None:
         """Write nothing: a log has no use for each answer."""

@@ -10,7 +10,7 @@ from fakes.answering_kit import answer_of, answering_kit, claim_of, file_of, loc
 from mealkit.acceptance.questions import cosine
 from mealkit.acceptance.report import Report, Verdict
 from mealkit.acceptance.target import TestOptions
-from mealkit.acceptance.testing import run_tests
+from mealkit.acceptance.testing import run_tests, with_needed_data
 from mealkit.errors import MealkitError, Owner
 from mealkit.recipe.cases import Case
 from mealkit.recipe.kit import Task
@@ -117,3 +117,20 @@ def test_a_kit_with_another_recipe_is_not_tested():
         with pytest.raises(MealkitError) as raised:
             run_tests(lock, kit.target, {}, TestOptions())
     assert raised.value.problems[0].code == "TEST_OTHER_RECIPE"
+
+
+def test_only_the_data_of_the_claims_to_test_is_needed(tmp_path):
+    """Cases need none, and a claim that ranks documents needs its corpus, too."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text("{}\n")
+    files = [file_of(path, f"{name}/rows.jsonl") for name in ("rows", "queries", "corpus")]
+    ranked = {"kind": "retrieval", "query": "q", "corpus": "corpus/rows.jsonl"}
+    retrieval = claim_of(name="ranked", data="queries", ask=ranked, metric="mrr")
+    lock = lock_of(Task.EMBEDDINGS, [claim_of(), retrieval], files=files)
+
+    def needed(**options):
+        return set(with_needed_data(lock, TestOptions(**options)).datasets)
+
+    assert needed() == {"rows", "queries", "corpus"}
+    assert needed(claims=("ranked",)) == {"queries", "corpus"}
+    assert needed(cases_only=True) == set()

@@ -58,12 +58,15 @@ def test_json_is_the_report_and_what_is_not_judged_fails_only_if_strict(mealkit,
     [
         (["--claim", "other"], "TEST_NAME_UNKNOWN"),
         (["--api-key-file", "none.txt"], "TEST_KEY"),
+        (["--junit", "."], "USAGE"),
     ],
 )
 def test_what_cannot_be_tested_is_a_problem(mealkit, kit, arguments, code):
-    """An unknown claim, and a file of a key that is missing."""
+    """An unknown claim, a file of a key that is missing, and a result that would be a folder."""
+    kit.asked.clear()
     done = mealkit("test", kit.address, *arguments)
-    assert done.returncode == 14
+    assert done.returncode == (14 if code.startswith("TEST") else 3)
+    assert kit.asked == []
     assert code in done.stderr
 
 

@@ -16,7 +16,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from mealkit.acceptance.report import MachineFacts, Report
 from mealkit.acceptance.target import Target, TestListener, TestOptions
-from mealkit.acceptance.testing import chosen_claims, require_libraries, run_tests
+from mealkit.acceptance.testing import (
+    chosen_claims,
+    require_libraries,
+    run_tests,
+    with_needed_data,
+)
 from mealkit.addresses import is_loopback
 from mealkit.errors import MealkitError, failure
 from mealkit.pipeline.home import Home
@@ -182,7 +187,8 @@ def _tested(
     image = LocalStore(home.store).image(report.image)
     lock = lock_of(image)
     kit = open_kit(named, home, request.allowed) if isinstance(named, KitFolder) else None
-    paths = dataset_paths(lock, kit or image, home, tester.progress)
+    needed = with_needed_data(lock, tester.options)
+    paths = dataset_paths(needed, kit or image, home, tester.progress)
     tester = replace(tester, key=key)
     return test_started(report, lock, paths, folder_of_cases(lock, kit or image, home), tester)
 
@@ -254,7 +260,8 @@ def _asked(request: TestRequest, tester: Tester, target: Target, name: str | Non
 
 def _with_recipe(found: RecipeToTest, tester: Tester, target: Target, name: str | None) -> Report:
     require_libraries(chosen_claims(found.lock, tester.options))
-    paths = found.data(tester.home, tester.progress)
+    needed = with_needed_data(found.lock, tester.options)
+    paths = replace(found, lock=needed).data(tester.home, tester.progress)
     options = replace(tester.options, case_files=found.folder(tester.home))
     target = replace(target, recipe=found.recipe)
     if name is not None:

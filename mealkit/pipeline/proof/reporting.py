@@ -43,13 +43,17 @@ def check_paths(paths: ReportPaths, *, only_result: bool = False) -> None:
     """Check what can be known before a test, which may take long.
 
     Raises:
-        MealkitError: ``USAGE``, an earlier result is named and no reproduction; or a form that the
-            result of changed values does not have.
+        MealkitError: ``USAGE``, an earlier result is named and no reproduction; a form that the
+            result of changed values does not have; or a file that is a folder.
         AcceptanceError: ``TEST_REPORT_INVALID`` for the earlier result.
     """
     if only_result and (paths.junit or paths.ctrf or paths.reproduction or paths.earlier):
         message = "the result of --salt is a page or JSON: changed values are no tests that fail"
         raise failure("USAGE", message, hint="write it with --report FILE")
+    for path in (paths.page, paths.data, paths.junit, paths.ctrf, paths.reproduction):
+        if path is not None and path.is_dir():
+            message = "the result is written to a file, and this is a folder"
+            raise failure("USAGE", message, where=str(path), hint="add the name of a file")
     if paths.earlier is None:
         return
     if paths.reproduction is None:
