@@ -48,14 +48,17 @@ class RecipeToTest:
 
     def data(self, home: Home, progress: Progress) -> Mapping[str, Path]:
         """Return the files of data; a claim whose data cannot be fetched is not judged."""
-        try:
+        if isinstance(self.place, OpenedKit):
             return dataset_paths(self.lock, self.place, home, progress)
-        except MealkitError as error:
-            if isinstance(self.place, OpenedKit):
-                raise
-            for item in error.problems:
-                progress.notice(item)
-            return {}
+        found: dict[str, Path] = {}
+        for name, dataset in self.lock.datasets.items():
+            part = self.lock.model_copy(update={"datasets": {name: dataset}})
+            try:
+                found |= dataset_paths(part, self.place, home, progress)
+            except MealkitError as error:
+                for item in error.problems:
+                    progress.notice(item)
+        return found
 
 
 @contextmanager

@@ -22,7 +22,9 @@ from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.opening_images import open_image
 from mealkit.pipeline.proof.datasets import dataset_paths
 from mealkit.pipeline.proof.files_of_cases import folder_of_cases
+from mealkit.pipeline.proof.recipe_to_test import RecipeToTest
 from mealkit.plan.layers import LayerKind
+from mealkit.recipe.claims import LockedDataset
 from mealkit.stores.local import LocalStore
 
 pytestmark = pytest.mark.xdist_group("datasets")
@@ -127,6 +129,19 @@ def test_data_from_elsewhere_is_fetched_and_kept_while_its_image_is(
     assert len(data_layers(whole)) == 1
     elsewhere = home_at(tmp_path / "elsewhere")
     assert dataset_paths(lock_of(whole), whole, elsewhere, Heard())["sts/pairs.jsonl"].is_file()
+
+
+def test_data_that_is_nowhere_leaves_the_other_claims_their_data(tested, tmp_path):
+    """A notice names the file; only the claims that need it are not judged."""
+    home, heard = home_at(tmp_path / "elsewhere"), Heard()
+    with open_image(f"oci:{tested.layout}", home) as image:
+        lock = lock_of(image)
+        change = {"path": "gone/rows.jsonl", "sha256": Digest.of(b"gone"), "origins": ()}
+        gone = LockedDataset(files=(lock.datasets["sts"].files[0].model_copy(update=change),))
+        more = lock.model_copy(update={"datasets": {"gone": gone, **lock.datasets}})
+        found = RecipeToTest(more, image).data(home, heard)
+    assert sorted(found) == ["sts/corpus.jsonl", "sts/pairs.jsonl"]
+    assert [notice.code for notice in heard.notices] == ["DATASET_MISSING"]
 
 
 def test_a_rendered_context_has_the_data(tested, tmp_path):
