@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from mealkit.errors import Problem, problem
 from mealkit.kit.document import Path
 from mealkit.kit.fields import is_size, names_of
+from mealkit.recipe.claims import QUESTION_KINDS
 
 BAD_KEY = "bad_key"
 """The kind of a fault in a key, not in a value."""
@@ -163,8 +164,10 @@ def _choice(fault: Fault) -> _Words:
 
 
 def _untagged(fault: Fault) -> _Words:
-    what = "of source" if fault.last == "source" else "of question"
-    return f"{fault.name} is missing", f"add `{fault.last}:`, the kind {what}"
+    what = "the kind of source"
+    if fault.last == "kind":
+        what = f"the kind of question: {', '.join(QUESTION_KINDS)}"
+    return f"{fault.name} is missing", f"add `{fault.last}:`, {what}"
 
 
 def _pattern(fault: Fault) -> _Words:

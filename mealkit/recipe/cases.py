@@ -74,7 +74,7 @@ class Case(StrictModel):
     """A golden example: a request, and what must come out."""
 
     name: Annotated[Name, KEEPS_ANSWERS]
-    """The case's name."""
+    """The case's name: lower-case letters, digits, dots and dashes."""
     description: Annotated[Text | None, KEEPS_ANSWERS] = None
     """What the case shows, in a sentence."""
     endpoint: Annotated[Endpoint | None, KEEPS_ANSWERS] = None

@@ -5,7 +5,7 @@ They are values of the kit and of its lock. None of them changes an answer.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, FiniteFloat, JsonValue, model_validator
 
@@ -196,13 +196,17 @@ Ask = Annotated[
     | AskPrediction,
     Field(discriminator="kind"),
 ]
+QUESTION_KINDS: tuple[str, ...] = tuple(
+    get_args(question.model_fields["kind"].annotation)[0] for question in get_args(get_args(Ask)[0])
+)
+"""The kinds of questions, as ``ask.kind`` names them."""
 
 
 class Claimed(StrictModel):
     """A value that somebody claims for the kit, and how it is measured."""
 
     name: Annotated[Name, KEEPS_ANSWERS]
-    """The claim's name."""
+    """The claim's name: lower-case letters, digits, dots and dashes."""
     source: Annotated[Line, KEEPS_ANSWERS]
     """Who states the value: a table, figure or section of the paper, or "ours"."""
     url: Annotated[Url | None, KEEPS_ANSWERS] = None
