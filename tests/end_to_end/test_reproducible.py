@@ -29,8 +29,8 @@ def test_the_committed_lock_says_what_the_kit_says(tmp_path):
     (weights,) = [file for file in lock.model.files if file.path.endswith(".safetensors")]
     assert weights.sha256.hex == MINILM_SHA256
     text = path.read_text()
-    # The owner's own address is the only one in it.
-    assert set(re.findall(r"://([^/\"]*)", text)) == {"example.org"}
+    # Only what the kit's author states is in it: the contact, and where a claim is from.
+    assert set(re.findall(r"://([^/\"]*)", text)) == {"example.org", "www.sbert.net"}
     assert not re.search(r"\"(/home|/root|/tmp)/", text)
 
 
