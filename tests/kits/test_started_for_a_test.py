@@ -21,6 +21,7 @@ from mealkit.pipeline.run.running import RunRequest, run_kit
 
 KIT = Path(__file__).parents[2] / "kits" / "rake"
 ROWS = 40
+VERSION = "9.9.9"  # no other test has it, so its containers can be told from theirs
 
 pytestmark = [pytest.mark.online, pytest.mark.xdist_group("started-for-a-test")]
 
@@ -32,6 +33,7 @@ def _claim(name: str, metric: str, **more: Any) -> dict[str, Any]:
 
 def _change(form: dict[str, Any]) -> None:
     """Add a claim that takes long, claims about the container, and a case that fails."""
+    form["version"] = VERSION
     form["datasets"] = {"slow": {"source": "folder", "path": "data", "files": ["slow.jsonl"]}}
     ask = {"kind": "prediction", "input": {"text": "text"}}
     whole = {"tolerance": {"maximum": 2**40}}
@@ -91,11 +93,16 @@ def built(
 def kit(built: tuple["subprocess.CompletedProcess[str]", Path]) -> str:
     """Its image in the local store."""
     assert built
-    return "rake:1.0.0"
+    return f"rake:{VERSION}"
 
 
 def environment(home: Home) -> dict[str, str]:
     return {**os.environ, "MEALKIT_HOME": str(home.root), "NO_COLOR": "1"}
+
+
+def left(home: Home) -> list[str]:
+    """The containers of this kit that still run; other tests may start kits at the same time."""
+    return [item.name for item in running_kits(home) if item.kit == f"rake:{VERSION}"]
 
 
 def started(kit: str, home: Home, *options: str) -> "subprocess.Popen[str]":
@@ -117,7 +124,7 @@ def test_what_fails_its_test_is_not_written_anywhere(
     assert "wrong  fails  owner: kit-author" in done.stderr
     assert done.stdout == ""
     assert not layout.exists()
-    assert running_kits(home) == []
+    assert left(home) == []
 
 
 def test_a_test_that_is_interrupted_stops_the_kit_and_goes_on_later(kit: str, home: Home):
@@ -131,7 +138,7 @@ def test_a_test_that_is_interrupted_stops_the_kit_and_goes_on_later(kit: str, ho
         process.send_signal(number)
         process.communicate(timeout=60)
         assert process.returncode not in {0, 14}
-        assert running_kits(home) == []
+        assert left(home) == []
     [journal] = home.journals.iterdir()
     known = [json.loads(line)["row"] for line in journal.read_text().split("\n") if line]
     assert 0 < len(known) < ROWS
@@ -143,7 +150,7 @@ def test_a_test_that_is_interrupted_stops_the_kit_and_goes_on_later(kit: str, ho
     expected = f"slow: {len(known)} answers are from a test that was interrupted"
     assert report["notes"] == [expected]
     assert list(home.journals.iterdir()) == []
-    assert running_kits(home) == []
+    assert left(home) == []
 
 
 def test_a_kit_that_does_not_keep_its_promise_is_stopped_by_run(kit: str, home: Home):
@@ -157,4 +164,4 @@ def test_a_kit_that_does_not_keep_its_promise_is_stopped_by_run(kit: str, home: 
     assert 10 * 1024**2 < values["memory"].measured < 2 * 1024**3
     assert values["memory"].verdict is Verdict.HOLDS
     assert report.machine.cores is not None
-    assert running_kits(home) == []
+    assert left(home) == []
