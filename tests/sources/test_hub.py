@@ -302,7 +302,7 @@ def test_the_hub_is_not_asked_offline(filled: Any, tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
 from mealkit.errors import SourceError
-from mealkit.recipe.kit import HubPlace
+from mealkit.recipe.weight_places import HubPlace
 from mealkit.sources.file_cache import FileCache
 from mealkit.web.http_client import open_client
 from mealkit.sources.download import Downloader
