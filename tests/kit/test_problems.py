@@ -100,7 +100,12 @@ ASK = {"kind": "similarity", "first": "a", "second": "b"}
             "is 'similarty', expected one of embedding",
             "'similarity'",
         ),
-        ({"kind": None}, "kind", "is missing", "add `kind:`, the kind of question: embedding, similarity"),
+        (
+            {"kind": None},
+            "kind",
+            "is missing",
+            "add `kind:`, the kind of question: embedding, similarity",
+        ),
         ({"second": None}, "second", "is missing", "the column with the second text"),
         ({"secnd": "b", "second": None}, "secnd", "does not exist", "did you mean 'second'?"),
     ],
