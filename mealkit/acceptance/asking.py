@@ -166,7 +166,7 @@ def _refusal(answer: Answer, content: Any) -> Reply:
     owner = CATALOGUE[code].owner if code in CATALOGUE else Owner.PLATFORM
     with suppress(ValueError):
         owner = Owner(str(stated.get("owner")))
-    # A caller's mistake is that of the claim: nobody else wrote the request.
+    # The request comes from the claim, so what is wrong with it is its author's to mend.
     owner = Owner.KIT_AUTHOR if owner is Owner.CALLER else owner
     message = str(stated.get("message") or "the answer is no problem of a kit")[:1000]
     known = code if code in CATALOGUE else f"HTTP {answer.status}"

@@ -21,10 +21,13 @@ MAX_SAMPLES = 20
 Moment = Annotated[FiniteFloat, Field(ge=0, le=253402300799)]
 """Seconds since 1970, until the year 9999: the last one that Python's dates have."""
 
-_Shown = Annotated[str, Field(max_length=4000)]
+Shown = Annotated[str, Field(max_length=4000)]
+"""A text of others, shortened for a reader."""
 
 
-class _Value(BaseModel):
+class ReportValue(BaseModel):
+    """The base of all parts of a result: frozen, without unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
@@ -39,22 +42,22 @@ class Verdict(StrEnum):
     """It could not be measured, or not on this class of hardware; the reason says why."""
 
 
-class Sample(_Value):
+class Sample(ReportValue):
     """One row of a claim's data for a reader of the report: the worst ones are kept."""
 
     row: Annotated[int, Field(ge=1)]
     """The row's number in its file, from 1."""
-    asked: _Shown
+    asked: Shown
     """What was asked, shortened."""
-    expected: _Shown
+    expected: Shown
     """The right answer, shortened."""
-    answered: _Shown
+    answered: Shown
     """The kit's answer, or the problem that came instead, shortened."""
     score: FiniteFloat | None = None
     """The row's own score, where the metric has one."""
 
 
-class SliceResult(_Value):
+class SliceResult(ReportValue):
     """A claim's value on the rows with one value of one column."""
 
     column: Line
@@ -63,7 +66,7 @@ class SliceResult(_Value):
     measured: FiniteFloat | None
 
 
-class Latencies(_Value):
+class Latencies(ReportValue):
     """How long the answers took, in seconds."""
 
     requests: Annotated[int, Field(ge=0)]
@@ -75,13 +78,13 @@ class Latencies(_Value):
     before."""
 
 
-class ClaimResult(_Value):
+class ClaimResult(ReportValue):
     """What a test says about one claim."""
 
     claim: Claimed
     """The claim, as the lock has it."""
     verdict: Verdict
-    reason: _Shown
+    reason: Shown
     """Why, in a sentence with the numbers."""
     owner: Owner | None = None
     """Who has to act if it fails: the kit's author, or the owner of what stood in the way."""
@@ -105,27 +108,27 @@ class ClaimResult(_Value):
     """The rows with the worst scores."""
 
 
-class CaseFault(_Value):
+class CaseFault(ReportValue):
     """One expectation that an answer does not meet."""
 
     at: MaybeLine
     """Where in the answer, as a JSON Pointer."""
-    expected: _Shown
-    answered: _Shown
+    expected: Shown
+    answered: Shown
 
 
-class CaseResult(_Value):
+class CaseResult(ReportValue):
     """What a test says about one case."""
 
     name: Name
     verdict: Verdict
-    reason: _Shown
+    reason: Shown
     owner: Owner | None = None
     seconds: FiniteFloat | None = None
     faults: Annotated[tuple[CaseFault, ...], Field(max_length=MAX_SAMPLES)] = ()
 
 
-class MachineFacts(_Value):
+class MachineFacts(ReportValue):
     """The machine that the tested kit runs on, as far as it is known."""
 
     processor: MaybeLine | None = None
@@ -136,7 +139,7 @@ class MachineFacts(_Value):
     system: MaybeLine | None = None
 
 
-class KitUnderTest(_Value):
+class KitUnderTest(ReportValue):
     """Which kit was tested."""
 
     name: Name
@@ -152,7 +155,7 @@ class KitUnderTest(_Value):
     """The team that owns the kit, so that a reader of the report knows whom to ask."""
 
 
-class Report(_Value):
+class Report(ReportValue):
     """The result of one run of ``mealkit test``."""
 
     report_version: Literal["mealkit.test/v1"] = "mealkit.test/v1"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
+from pydantic import Field, FiniteFloat, JsonValue, ValidationError
 
 from mealkit.acceptance.metric_table import METRICS
 from mealkit.acceptance.report import (
@@ -18,6 +18,8 @@ from mealkit.acceptance.report import (
     MachineFacts,
     Moment,
     Report,
+    ReportValue,
+    Shown,
     Verdict,
 )
 from mealkit.errors import Owner, failure
@@ -29,12 +31,6 @@ MAX_SALT_REPORT_BYTES = 16 * 1024 * 1024
 """The largest report that is read."""
 _SUMMARY = "summary"
 
-_Shown = Annotated[str, Field(max_length=4000)]
-
-
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
 
 class Kind(StrEnum):
     """What a pinned value was tested with."""
@@ -43,7 +39,7 @@ class Kind(StrEnum):
     CASE = "case"
 
 
-class ChangedValue(_Value):
+class ChangedValue(ReportValue):
     """A pinned value, and the other one that it was changed to."""
 
     field: MaybeLine
@@ -57,14 +53,14 @@ class ChangedValue(_Value):
     should be as good."""
 
 
-class LeftValue(_Value):
+class LeftValue(ReportValue):
     """A pinned value that was not changed."""
 
     field: MaybeLine
-    reason: _Shown
+    reason: Shown
 
 
-class Baseline(_Value):
+class Baseline(ReportValue):
     """A claim or a case with the kit as it is pinned."""
 
     name: Line
@@ -83,7 +79,7 @@ class Baseline(_Value):
         return self.metric is not None and METRICS[self.metric].is_speed
 
 
-class Effect(_Value):
+class Effect(ReportValue):
     """A claim or a case with one changed value."""
 
     name: Line
@@ -98,15 +94,15 @@ class Effect(_Value):
     """Whether the difference is larger than the claim's tolerance, or the case fails."""
 
 
-class Refusal(_Value):
+class Refusal(ReportValue):
     """Why a kit with a changed value could not be tested: it was not built, or did not start."""
 
     code: Line
-    message: _Shown
+    message: Shown
     owner: Owner
 
 
-class Outcome(_Value):
+class Outcome(ReportValue):
     """One changed value, and what it did to each claim and case."""
 
     change: ChangedValue
@@ -121,7 +117,7 @@ class Outcome(_Value):
         return tuple(effect.name for effect in self.effects if effect.notices)
 
 
-class SaltReport(_Value):
+class SaltReport(ReportValue):
     """What each pinned value does to the claims and cases of a kit."""
 
     report_version: Literal["mealkit.salt/v1"] = "mealkit.salt/v1"

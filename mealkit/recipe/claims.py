@@ -203,7 +203,7 @@ QUESTION_KINDS: tuple[str, ...] = tuple(
 
 
 class Claimed(StrictModel):
-    """A value that somebody claims for the kit, and how it is measured."""
+    """A value that is claimed for the kit, and how it is measured."""
 
     name: Annotated[Name, KEEPS_ANSWERS]
     """The claim's name: lower-case letters, digits, dots and dashes."""

@@ -164,7 +164,7 @@ def claim_test(claim: str) -> str:
 
 
 def read_result(predicate: Mapping[str, Any]) -> Tested:
-    """Read the predicate of a test result, whoever wrote it."""
+    """Read the predicate of a test result from an untrusted writer."""
     entries = [item for item in _items(predicate.get("configuration")) if isinstance(item, dict)]
     about = _map(entries[0].get("annotations")) if entries else {}
     machine = _machine(about.get("machine"))
