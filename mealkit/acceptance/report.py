@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, Valid
 from mealkit.errors import Owner, failure
 from mealkit.recipe.claims import Claimed
 from mealkit.recipe.kit import Contact
+from mealkit.recipe.lock import first_fault
 from mealkit.strings import Line, MaybeLine, Name
 
 MAX_REPORT_BYTES = 64 * 1024 * 1024
@@ -207,8 +208,5 @@ class Report(ReportValue):
                 )
             return cls.model_validate_json(data)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            field = ".".join(str(part) for part in first["loc"])[:200]
-            what = f"{field}: {first['msg'].lower()}" if field else first["msg"].lower()
-            message = f"the file is not a test's report: {what}"
+            message = f"the file is not a test's report: {first_fault(error)}"
             raise failure("TEST_REPORT_INVALID", message, where=where) from error

@@ -24,6 +24,7 @@ from mealkit.acceptance.report import (
 )
 from mealkit.errors import Owner, failure
 from mealkit.recipe.claims import Metric, Tolerance
+from mealkit.recipe.lock import first_fault
 from mealkit.strings import Line, MaybeLine
 from mealkit.untrusted import UntrustedError, parse_json_object
 
@@ -195,7 +196,7 @@ class SaltReport(ReportValue):
             form.pop(_SUMMARY, None)
             return cls.model_validate_json(json.dumps(form))
         except (UntrustedError, ValidationError) as error:
-            fault = str(error) if isinstance(error, UntrustedError) else _first(error)
+            fault = str(error) if isinstance(error, UntrustedError) else first_fault(error)
             message = f"the file is not a report of mealkit test --salt: {fault}"
             raise failure("TEST_REPORT_INVALID", message, where=where) from error
 
@@ -266,9 +267,3 @@ def _allowed(claim: Baseline) -> float:
     if tolerance.minimum is None or tolerance.maximum is None:
         return math.inf
     return tolerance.maximum - tolerance.minimum
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"])[:200]
-    return f"{field}: {first['msg'].lower()}"

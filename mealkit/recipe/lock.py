@@ -371,7 +371,8 @@ def read_lock(data: bytes, where: str = LOCK_NAME) -> Lock:
 
 
 def first_fault(error: ValidationError) -> str:
-    """Return the first fault of a lock, or of a part of one: the field, and what is wrong."""
+    """Return the first fault of a lock or of another value: the field, and what is wrong."""
     first = error.errors(include_url=False)[0]
     field = one_line(".".join(str(part) for part in first["loc"]))[:200]
-    return f"{field}: {first['msg'].lower()}"
+    said = first["msg"].lower()
+    return f"{field}: {said}" if field else said
