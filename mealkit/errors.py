@@ -16,7 +16,11 @@ The tree, with exit codes (1 is an unexpected error, 2 is a usage error of the c
     ├── PreflightError  10   this machine does not fit the kit
     ├── EngineError     11   the engine did not start, or died
     ├── RequestError    12   a caller's request is refused
-    └── TrustError      13   a signature is missing or wrong, or a policy refuses an image
+    ├── TrustError      13   a signature is missing or wrong, or a policy refuses an image
+    ├── AcceptanceError 14   a claim or a case does not hold
+    ├── DataError       15   data does not fit the kit's contract
+    ├── DeploymentError 16   a deployment did not become what was asked
+    └── AuditError      17   an audit log was changed, or cannot be written
 """
 
 from collections.abc import Mapping
@@ -144,6 +148,18 @@ class DataError(MealkitError):
     """Data does not fit the kit's contract."""
 
     exit_code = 15
+
+
+class DeploymentError(MealkitError):
+    """A deployment did not become what was asked, or a cluster refuses it."""
+
+    exit_code = 16
+
+
+class AuditError(MealkitError):
+    """An audit log is damaged, was changed, or cannot be written."""
+
+    exit_code = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,6 +502,8 @@ CATALOGUE: dict[str, Entry] = {
     "TEST_OTHER_RECIPE": Entry("the running kit has another recipe than the one to test", _CALLER, AcceptanceError, 409, "start the kit again, or name the kit that runs: --kit KIT"),
     "TEST_REPORT_STALE": Entry("a test's report is not of the image: another recipe answered, or its claims or data are others", _CALLER, TrustError, 409, "test the image again: mealkit test IMAGE --json > report.json"),
     "DATASET_MISSING": Entry("a file of a data set is neither on this machine, nor in the image, nor at a source in the lock", _CALLER, AcceptanceError, 404, "test the kit in its folder; or tests_in_image: true in kit.yaml"),
+    # Deployments
+    # Cost and audit
     # Everything else
     "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --json > report.json"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),

@@ -12,7 +12,7 @@ from mealkit.recipe.traits import engine_package
 SHIPPED_ROOMS = (
     "addresses", "errors", "paths", "seccomp", "units", "untrusted", "names", "digest", "strings",
     "templating", "memory", "evidence", "recipe", "worker", "acceptance", "contract", "preflight",
-    "runtime",
+    "ledger", "auditlog", "runtime",
 )  # fmt: skip
 """Rooms of which every module ships. Of ``engines`` the folder of the kit's engine ships, too."""
 

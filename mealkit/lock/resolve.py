@@ -332,6 +332,7 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
         test_packages=resolved.test_packages,
         data=kit.data,
         data_profile=parts.profile,
+        ops=kit.ops,
     )
 
 

@@ -18,6 +18,7 @@ from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel
 from mealkit.recipe.cases import Cases
 from mealkit.recipe.claims import MAX_DATASETS, Claims
 from mealkit.recipe.data_contract import DataContract
+from mealkit.recipe.operations import Operations
 from mealkit.recipe.serving_settings import Serving
 from mealkit.recipe.weight_places import Weights
 from mealkit.strings import (
@@ -288,6 +289,8 @@ class Kit(StrictModel):
     it can test another one: docker run IMAGE test URL."""
     data: Annotated[DataContract | None, CHANGES_ANSWERS] = None
     """What the inputs must be like."""
+    ops: Annotated[Operations | None, KEEPS_ANSWERS] = None
+    """How the kit is operated: prices and budgets, audit log, telemetry."""
     allow_secrets: Annotated[tuple[Text, ...], KEEPS_ANSWERS] = ()
     """Files that look like secrets but may be public, each by its path in the problem KIT_SECRET;
     kit.yaml for its own text."""

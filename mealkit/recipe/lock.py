@@ -29,6 +29,7 @@ from mealkit.recipe.data_profile import DataProfile
 from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock_records import About, LockedCode, LockedPrompt, Requests
 from mealkit.recipe.locked_file import LockedFile
+from mealkit.recipe.operations import Operations
 from mealkit.recipe.publisher_signature import LockedSignature
 from mealkit.recipe.requirements import Requirements
 from mealkit.recipe.serving_settings import Serving
@@ -289,6 +290,8 @@ class Lock(StrictModel):
     """What the inputs must be like."""
     data_profile: Annotated[DataProfile | None, KEEPS_ANSWERS] = None
     """The statistics of the data that the kit was made for."""
+    ops: Annotated[Operations | None, KEEPS_ANSWERS] = None
+    """How the kit is operated."""
     variants: Annotated[dict[MachineName, Variant], CHANGES_ANSWERS] = Field(default_factory=dict)
     """What differs for each further architecture; empty for a kit with one architecture."""
 
@@ -329,7 +332,7 @@ class Lock(StrictModel):
 
 
 _OF_TESTS = {"datasets", "claims", "cases", "case_files", "tests_in_image", "test_packages"}
-_RARE = frozenset({"variants", "data", "data_profile", *_OF_TESTS})
+_RARE = frozenset({"variants", "data", "data_profile", "ops", *_OF_TESTS})
 
 
 def _plain(form: dict[str, Any]) -> dict[str, Any]:

@@ -22,10 +22,13 @@ lock stays valid when a bound changes."""
 
 # jsonschema-rs checks JSON Schemas, py3langid tells the language of a text.
 _SCHEMAS, _LANGUAGES = "jsonschema-rs>=0.60", "py3langid>=0.4"
+# The client of PostgreSQL, for budgets that replicas share.
+_DATABASE = "psycopg[binary]>=3.2"
+_TELEMETRY = ("opentelemetry-sdk>=1.40", "opentelemetry-exporter-otlp-proto-http>=1.40")
 
 
 def gateway_requirements(kit: Kit) -> tuple[str, ...]:
-    """Return the packages of a kit's gateway: some are only for its data contract and its cases."""
+    """Return the packages of a kit's gateway: some are only for what the kit states."""
     return (*GATEWAY_REQUIREMENTS, *dict.fromkeys(_further(kit)))
 
 
@@ -37,3 +40,7 @@ def _further(kit: Kit) -> Iterator[str]:
         yield _SCHEMAS
     if any("languages" in rules.active for rules in inputs):
         yield _LANGUAGES
+    if kit.ops and kit.ops.cost and kit.ops.cost.shared:
+        yield _DATABASE
+    if kit.ops and kit.ops.telemetry:
+        yield from _TELEMETRY

@@ -140,6 +140,7 @@ KEEPS_ANSWERS = {
     ],
     "cases": [{"name": "greeting", "request": {"input": "Hello"}}],
     "tests_in_image": True,
+    "ops": {"audit": {"texts": True}, "cost": {"cpu_hour": "0.10"}},
     "runtime.bytecode": False,
     "name": "another",
     "version": "2.0.0",

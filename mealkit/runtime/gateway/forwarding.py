@@ -18,6 +18,7 @@ from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.prompt_length import COUNTING_PATH
 from mealkit.runtime.api.usage import TokenUsage, usage_in, usage_of
 from mealkit.runtime.gateway.events import Events
+from mealkit.runtime.gateway.exchanges import EXCHANGE
 from mealkit.runtime.gateway.fingerprint import Fingerprint
 from mealkit.runtime.gateway.reply import KeepAlive, Reply
 from mealkit.runtime.gateway.service import Service
@@ -45,6 +46,7 @@ class Answering:
         Raises:
             MealkitError: the request is refused, or fails, before any of the answer was sent.
         """
+        EXCHANGE.get().endpoint = self._endpoint
         request = Request(scope, receive)
         reply = Reply(send, request.state.request_id)
         try:
@@ -85,7 +87,7 @@ class Answering:
             if asked.length_check:
                 counted = await self._count(asked.length_check.body)
                 asked = replace(asked, body=asked.length_check.fitted(asked.body, counted))
-            request.state.reached = time.perf_counter()
+            request.state.reached = EXCHANGE.get().reached_seconds = time.perf_counter()
             await (self._streamed if asked.streams else self._whole)(asked, reply)
         except MealkitError as error:
             if asked.renamed is None:
@@ -112,6 +114,7 @@ class Answering:
         counts = self._endpoint.counting is Counting.USAGE
         service = self._service
         events = Events(counts=counts, wants_usage=asked.wants_usage, engine=service.traits)
+        exchange = EXCHANGE.get()
         began = time.perf_counter()
         first_seconds: float | None = None
         async with service.upstream.stream("POST", asked.target, asked.body) as stream:
@@ -123,7 +126,9 @@ class Answering:
             while piece := await stream.piece():
                 if data := events.take(piece):
                     if first_seconds is None:
-                        first_seconds = time.perf_counter() - began
+                        exchange.first_seconds = time.perf_counter()
+                        first_seconds = exchange.first_seconds - began
+                    exchange.streamed_events += data.count(b"\n\n")
                     if self._fingerprint:
                         data = self._fingerprint.of_events(data)
                     await reply.events(data)

@@ -15,13 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mealkit.errors import MealkitError, Problem, problem
 from mealkit.runtime.gateway.cors import Cors
+from mealkit.runtime.gateway.exchanges import EXCHANGE, Exchange, Outcome
 from mealkit.runtime.gateway.path_spellings import Paths
 from mealkit.runtime.gateway.problem_answers import (
     DataRefusedError,
     new_request_id,
     problem_answer,
 )
-from mealkit.runtime.gateway.service import NOTES, Service
+from mealkit.runtime.gateway.service import Service
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
@@ -54,31 +55,29 @@ class RequestMiddleware:
         scope["app"] = self
         if scope["path"] not in self._paths:
             scope["path"] = self._paths.usual(scope["path"])
-        began = time.perf_counter()
-        notes: dict[str, Any] = {}
-        NOTES.set(notes)
-        request_id = _request_id(scope)
-        scope["state"] = {"request_id": request_id, "caller": "", "reached": False}
-        status = 0
+        exchange = _begun(scope)
+        EXCHANGE.set(exchange)
+        scope["state"] = {"request_id": exchange.request_id, "caller": "", "reached": False}
 
         async def send_marked(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                self._mark(message, scope)
+                exchange.status = message["status"]
+                self._mark(message, scope, exchange)
+            else:
+                exchange.answer_bytes += len(message.get("body", b""))
             await send(message)
 
         with self._service.open_request():
             try:
                 await self._answer(scope, receive, send_marked)
             except ClientDisconnect:
-                status = status or CLIENT_GONE
+                exchange.outcome = Outcome.CUT
             except Exception as error:  # noqa: BLE001  a bug needs an answer, too
-                fault = self._admit_bug(error, request_id)
-                if not status:
-                    await problem_answer(fault, request_id)(scope, receive, send_marked)
-        notes["seconds"] = round(time.perf_counter() - began, 6)
-        self._note(scope, status or CLIENT_GONE, notes)
+                fault = self._admit_bug(error, exchange.request_id)
+                if not exchange.status:
+                    answer = problem_answer(fault, exchange.request_id)
+                    await answer(scope, receive, send_marked)
+            self._end(scope, exchange)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope["state"]
@@ -87,7 +86,7 @@ class RequestMiddleware:
             return
         violations: Sequence[Mapping[str, Any]] = ()
         try:
-            state["caller"] = self._service.authenticate(scope)
+            state["caller"] = EXCHANGE.get().caller = self._service.authenticate(scope)
             await self._app(scope, receive, send)
         except HTTPException as error:
             fault, headers = self._no_endpoint(scope, error), error.headers
@@ -105,10 +104,11 @@ class RequestMiddleware:
         )
         await answer(scope, receive, send)
 
-    def _mark(self, message: Message, scope: Scope) -> None:
+    def _mark(self, message: Message, scope: Scope, exchange: Exchange) -> None:
         headers = MutableHeaders(scope=message)
         headers["X-Mealkit-Recipe"] = self._service.recipe
-        headers["X-Request-Id"] = scope["state"]["request_id"]
+        headers["X-Request-Id"] = exchange.request_id
+        headers.raw.extend(exchange.headers)
         if self._cors.is_on:
             self._cors.mark(scope, headers)
         headers.raw.append(_NO_GUESSING)
@@ -130,6 +130,14 @@ class RequestMiddleware:
         self._service.note_problem(fault)
         return fault
 
+    def _end(self, scope: Scope, exchange: Exchange) -> None:
+        exchange.ended_seconds = time.perf_counter()
+        exchange.status = exchange.status or CLIENT_GONE
+        exchange.notes["seconds"] = round(exchange.ended_seconds - exchange.began_seconds, 6)
+        exchange.outcome = _outcome(exchange)
+        self._service.ended(exchange)
+        self._note(scope, exchange.status, exchange.notes)
+
     def _note(self, scope: Scope, status: int, notes: dict[str, Any]) -> None:
         path, caller = scope["path"], scope["state"]["caller"]
         known = path in self._paths
@@ -148,6 +156,24 @@ class RequestMiddleware:
             status=status,
             **notes,
         )
+
+
+def _begun(scope: Scope) -> Exchange:
+    return Exchange(
+        request_id=_request_id(scope),
+        method=scope["method"],
+        path=scope["path"],
+        began_unix_seconds=time.time(),
+        began_seconds=time.perf_counter(),
+    )
+
+
+def _outcome(exchange: Exchange) -> Outcome:
+    if exchange.outcome is Outcome.CUT:
+        return Outcome.CUT
+    if exchange.problem is None and exchange.status < 400:
+        return Outcome.ANSWERED
+    return Outcome.REFUSED if exchange.reached_seconds is None else Outcome.FAILED
 
 
 def _request_id(scope: Scope) -> str:

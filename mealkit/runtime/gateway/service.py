@@ -7,9 +7,9 @@ they are not, and for more concurrent requests than the lock allows.
 import asyncio
 import gc
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.attribution import Attribution
 from mealkit.runtime.engine_traits import traits_of
 from mealkit.runtime.gateway.browsers import Browsers
+from mealkit.runtime.gateway.exchanges import EXCHANGE, Exchange, ExchangeWatcher
 from mealkit.runtime.gateway.keys import Keys, take_secrets
 from mealkit.runtime.gateway.limits import FairQueue, Held, HeldBytes
 from mealkit.runtime.gateway.request_body import read_body
@@ -62,9 +63,6 @@ _OPENED = {"metrics": (METRICS_PATH,), "docs": (DOCS_PATH, OPENAPI_PATH, START_P
 
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
 _UNKNOWN = ("",)
-
-# Additional fields for the log line of the current request.
-NOTES: ContextVar[dict[str, Any]] = ContextVar("notes")
 
 
 @dataclass(slots=True)
@@ -101,6 +99,8 @@ class Service:
     """Set while no request is being read, processed or answered."""
     off: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the kit is not ready."""
+    watchers: tuple[ExchangeWatcher, ...] = ()
+    """What is asked before the engine gets a request, and told when its answer has ended."""
 
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
@@ -164,10 +164,12 @@ class Service:
 
         Raises:
             RequestError: ``REQUEST_TOO_LARGE``; ``REQUEST_BUSY``, other bodies use all of the
-                memory; or the errors of the endpoint.
+                memory; or the errors of the endpoint and of the watchers.
             ClientDisconnect: the caller disconnected while sending.
         """
         body = await held.unless_needed(read_body(request, self.max_body_bytes, held.add))
+        exchange = EXCHANGE.get()
+        exchange.request_bytes = len(body)
         small = self.gate.small_bytes if self.gate else _SMALL_BYTES
         values = read_object(body) if len(body) <= small else None
         if values is not None and not fills_many(self.served, values):
@@ -176,6 +178,9 @@ class Service:
             async with self._large_bodies:
                 asked = await asyncio.to_thread(self._prepared, endpoint, body)
         held.keep(asked.held_bytes)
+        exchange.asked = asked
+        for watcher in self.watchers:
+            await watcher.admit(exchange)
         return asked
 
     @asynccontextmanager
@@ -194,16 +199,24 @@ class Service:
             # Requests that have waited may still be answered while the kit drains.
             if self.lifecycle.status is not Status.DRAINING:
                 self.require_ready()
+            EXCHANGE.get().admitted_seconds = time.perf_counter()
             yield
         finally:
             self.queue.end(held.caller)
+
+    def ended(self, exchange: Exchange) -> None:
+        """Tell the watchers that an answer has ended."""
+        for watcher in self.watchers:
+            watcher.ended(exchange)
 
     def note_use(
         self, operation: str, usage: TokenUsage, seconds: float, first_seconds: float | None
     ) -> None:
         """Count an answer of the engine: its tokens, its seconds, and those to its first piece."""
         self.metrics.used(operation, usage, seconds, first_seconds)
-        notes = NOTES.get()
+        exchange = EXCHANGE.get()
+        exchange.usage = usage
+        notes = exchange.notes
         notes["prompt_tokens"] = usage.prompt_tokens
         notes["answer_tokens"] = usage.completion_tokens
         notes["engine_seconds"] = round(seconds, 6)
@@ -252,7 +265,9 @@ class Service:
     def note_problem(self, problem: Problem) -> None:
         """Count the problem of the current request, and name it in the request's log line."""
         self.metrics.failed(problem)
-        notes = NOTES.get()
+        exchange = EXCHANGE.get()
+        exchange.problem = problem
+        notes = exchange.notes
         notes["code"] = problem.code
         # A name that no endpoint has may be a part of the caller's text.
         if problem.where and status_of(problem) < 500 and _PARAMETER.fullmatch(problem.where):

@@ -1,0 +1,90 @@
+"""One request and its answer, as what watches them sees them: audit log, budgets, traces, metrics.
+
+The middleware makes an exchange for each request; the endpoint fills it in while it answers. A
+watcher is asked before the engine gets a request, and told when its answer has ended.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from mealkit.errors import Problem
+from mealkit.runtime.api.endpoint import Asked, Endpoint
+from mealkit.runtime.api.usage import TokenUsage
+
+
+class Outcome(StrEnum):
+    """How an exchange ended."""
+
+    ANSWERED = "answered"
+    """The caller got a whole answer."""
+    REFUSED = "refused"
+    """The engine never got the request."""
+    FAILED = "failed"
+    """The engine, or the gateway, did not finish the answer."""
+    CUT = "cut"
+    """The caller disconnected before the end of the answer."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The facts of one request and its answer; those that are not known yet have their defaults."""
+
+    request_id: str
+    method: str
+    path: str
+    """The path as the caller wrote it; any text."""
+    began_unix_seconds: float
+    """The wall clock's time at the beginning."""
+    began_seconds: float
+    """The time at the beginning, by ``time.perf_counter``, as all others here."""
+    endpoint: Endpoint | None = None
+    """The endpoint, if the request is for the engine."""
+    caller: str = ""
+    """The name of the caller's key; empty if callers need no key."""
+    asked: Asked | None = None
+    """The request to the engine, once the caller's was read."""
+    request_bytes: int = 0
+    """The size of the caller's body."""
+    admitted_seconds: float | None = None
+    """When the request left the queue."""
+    reached_seconds: float | None = None
+    """When the engine got the request; None: never."""
+    first_seconds: float | None = None
+    """When the first piece of a stream arrived."""
+    ended_seconds: float | None = None
+    """When the last byte was handed to the connection."""
+    usage: TokenUsage | None = None
+    """The tokens, if the engine counted them; a stream that was cut has none."""
+    streamed_events: int = 0
+    """How many events of a stream the caller got: about the tokens of an answer that was cut."""
+    answer_bytes: int = 0
+    """The size of the answer's body."""
+    status: int = 0
+    """The HTTP status; 499 if the caller left before one was sent."""
+    outcome: Outcome = Outcome.REFUSED
+    problem: Problem | None = None
+    """What went wrong."""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Further headers of the answer, if they are there before it begins."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """Further fields of the request's line in the log."""
+
+
+class ExchangeWatcher(Protocol):
+    """What watches the exchanges of a kit."""
+
+    async def admit(self, exchange: Exchange) -> None:
+        """Look at a request that was read and checked, before it waits for the engine.
+
+        Raises:
+            MealkitError: the request is refused.
+        """
+
+    def ended(self, exchange: Exchange) -> None:
+        """Record an exchange after its last byte, whatever its outcome; neither raise nor block."""
+
+
+EXCHANGE: ContextVar[Exchange] = ContextVar("exchange")
+"""The exchange that the current task answers."""
