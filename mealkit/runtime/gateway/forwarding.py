@@ -17,8 +17,8 @@ from mealkit.errors import MealkitError, failure, failures
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.prompt_length import COUNTING_PATH
 from mealkit.runtime.api.usage import TokenUsage, usage_in, usage_of
+from mealkit.runtime.exchanges import EXCHANGE
 from mealkit.runtime.gateway.events import Events
-from mealkit.runtime.gateway.exchanges import EXCHANGE
 from mealkit.runtime.gateway.fingerprint import Fingerprint
 from mealkit.runtime.gateway.reply import KeepAlive, Reply
 from mealkit.runtime.gateway.service import Service

@@ -14,8 +14,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mealkit.errors import MealkitError, Problem, problem
+from mealkit.runtime.exchanges import EXCHANGE, Exchange, Outcome
 from mealkit.runtime.gateway.cors import Cors
-from mealkit.runtime.gateway.exchanges import EXCHANGE, Exchange, Outcome
 from mealkit.runtime.gateway.path_spellings import Paths
 from mealkit.runtime.gateway.problem_answers import (
     DataRefusedError,

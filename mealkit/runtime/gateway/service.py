@@ -27,8 +27,8 @@ from mealkit.runtime.api.template_messages import readable_for
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.attribution import Attribution
 from mealkit.runtime.engine_traits import traits_of
+from mealkit.runtime.exchanges import EXCHANGE, Exchange, ExchangeWatcher
 from mealkit.runtime.gateway.browsers import Browsers
-from mealkit.runtime.gateway.exchanges import EXCHANGE, Exchange, ExchangeWatcher
 from mealkit.runtime.gateway.keys import Keys, take_secrets
 from mealkit.runtime.gateway.limits import FairQueue, Held, HeldBytes
 from mealkit.runtime.gateway.request_body import read_body
