@@ -154,7 +154,7 @@ class Metrics:
             "recipe": str(lock.recipe),
             "image": image,
             "engine": lock.engine.name,
-            "owner": lock.about.owner.team,
+            "team": lock.about.owner.team,
         }
         Info("mealkit", "The kit", registry=self._registry).info(facts)
 
@@ -224,7 +224,8 @@ class Metrics:
 
     def openmetrics(self) -> bytes:
         """Return everything in the text format of OpenMetrics, with exemplars."""
-        return openmetrics.generate_latest(self._registry)
+        text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
+        return text
 
 
 class _Use:
