@@ -1,12 +1,14 @@
 """Writes the reference page of the metrics: those that a gateway prints after one of each event."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from mealkit.errors import problem
 from mealkit.recipe.data_contract import RULES, DataContract, InputContract, LengthRule
+from mealkit.recipe.lock import read_lock
 from mealkit.runtime.api.endpoints import ENDPOINTS
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.state import Lifecycle, Status
@@ -22,6 +24,14 @@ values are the kit's or mealkit's own; no text of a caller is a label, so caller
 _LABELS = {
     "field": "the name of an input in the kit's data contract",
     "rule": ", ".join(f"`{rule.removesuffix('_')}`" for rule in RULES),
+    "kit": "the kit's name",
+    "version": "the kit's version",
+    "recipe": "the recipe digest",
+    "image": "the image's digest; empty if it was not stated at the start",
+    "engine": "the engine's name",
+    "team": "the team that owns the kit",
+    "key": "the name of the caller's key; `-` for callers without one",
+    "type": "`input` or `output`",
     "case": "the name of the kit's first case",
     "state": ", ".join(f"`{status}`" for status in Status),
     "phase": "`preflight`, `verifying`, `loading` or `warming`; they overlap",
@@ -35,6 +45,7 @@ _LABELS = {
     "gen_ai_request_model": "the name of the kit's model",
     "gen_ai_token_type": "`input` or `output`",
 }
+_KIT = Path(__file__).parent.parent / "kits" / "rake" / "kit.lock"
 _CONTRACT = DataContract(inputs={"input": InputContract(length=LengthRule())})
 _GROUPS = (
     ("mealkit_", "The gateway", "Names of mealkit's own."),
@@ -79,6 +90,8 @@ def _families() -> list[Metric]:
     lifecycle = Lifecycle(lambda: 0.0)
     lifecycle.begin("loading")
     metrics.moved(lifecycle.snapshot())
+    metrics.identify(read_lock(_KIT.read_bytes()), "")
+    metrics.watch_exchanges(["key"])
     metrics.answered("/v1/chat/completions", 200, 1.0)
     metrics.used("chat", TokenUsage(2, 2), 1.0, 0.5)
     metrics.missed("chat", 1.0, "REQUEST_TIMEOUT")

@@ -23,6 +23,7 @@ from mealkit.cli import (
     catalog,
     check,
     copy,
+    dashboard,
     diff,
     estimate,
     explain,
@@ -172,6 +173,7 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
             ("logs", logs.logs, logs.EXAMPLES),
             ("stop", stop.stop, stop.EXAMPLES),
             ("key", key.key, key.EXAMPLES),
+            ("dashboard", dashboard.dashboard, dashboard.EXAMPLES),
         ),
     ),
     (

@@ -47,6 +47,8 @@ class Exchange:
     """The request to the engine, once the caller's was read."""
     request_bytes: int = 0
     """The size of the caller's body."""
+    read_seconds: float | None = None
+    """When the caller's body was read and checked."""
     admitted_seconds: float | None = None
     """When the request left the queue."""
     reached_seconds: float | None = None
@@ -55,6 +57,8 @@ class Exchange:
     """When the first piece of a stream arrived."""
     ended_seconds: float | None = None
     """When the last byte was handed to the connection."""
+    trace_id: str = ""
+    """The trace that the request belongs to, as 32 hex digits; empty without traces."""
     usage: TokenUsage | None = None
     """The tokens, if the engine counted them; a stream that was cut has none."""
     streamed_events: int = 0
@@ -88,3 +92,18 @@ class ExchangeWatcher(Protocol):
 
 EXCHANGE: ContextVar[Exchange] = ContextVar("exchange")
 """The exchange that the current task answers."""
+
+
+# OpenMetrics allows 128 characters for the names and values of an exemplar's labels together.
+_EXEMPLAR_ID_CHARACTERS = 64
+
+
+def exemplar_of(exchange: Exchange) -> dict[str, str]:
+    """Return the labels that name an exchange beside a metric: its id, and its trace.
+
+    https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#exemplars
+    """
+    labels = {"request_id": exchange.request_id[:_EXEMPLAR_ID_CHARACTERS]}
+    if exchange.trace_id:
+        labels["trace_id"] = exchange.trace_id
+    return labels

@@ -111,6 +111,11 @@ class Keys:
                 where=str(self._file or "MEALKIT_KEYS_FILE"),
             )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the keys."""
+        return tuple(known.name for known in self._hashes)
+
     def caller_of(self, headers: Mapping[bytes, bytes], now: float) -> str:
         """Return the name of a request's key; empty if callers need no key.
 

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mealkit.errors import MealkitError, Problem, problem
-from mealkit.runtime.exchanges import EXCHANGE, Exchange, Outcome
+from mealkit.runtime.exchanges import EXCHANGE, Exchange, Outcome, exemplar_of
 from mealkit.runtime.gateway.cors import Cors
 from mealkit.runtime.gateway.path_spellings import Paths
 from mealkit.runtime.gateway.problem_answers import (
@@ -144,7 +144,8 @@ class RequestMiddleware:
         # A refusal takes almost no time, and would make the kit look faster than it is.
         is_refusal = not scope["state"]["reached"] and (status >= 400 or "code" in notes)
         seconds = None if is_refusal else notes["seconds"]
-        self._service.metrics.answered(path if known else "other", status, seconds)
+        exemplar = exemplar_of(EXCHANGE.get()) if seconds is not None else None
+        self._service.metrics.answered(path if known else "other", status, seconds, exemplar)
         # Probes come every few seconds and would fill the log.
         write = self._service.journal.info if scope["method"] == "POST" else None
         (write or self._service.journal.debug)(

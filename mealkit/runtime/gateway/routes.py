@@ -30,7 +30,7 @@ from mealkit.runtime.urls import (
     READY_PATHS,
     START_PATH,
 )
-from mealkit.runtime.watch.metrics import CONTENT_TYPE
+from mealkit.runtime.watch.metrics import CONTENT_TYPE, OPENMETRICS
 from mealkit.runtime.watch.worker_metrics import worker_metrics
 
 _MODEL_PATH = "/v1/models/"
@@ -138,9 +138,12 @@ class _Endpoints:
         }
         return Response(content, headers=headers, media_type="text/html")
 
-    async def metrics(self, _request: Request) -> Response:
+    async def metrics(self, request: Request) -> Response:
         """Return the metrics, and those of an engine that has its own."""
         service = self._service
+        # An engine's own metrics are passed on unread, and are not in the form of OpenMetrics.
+        if service.traits.metrics_prefix is None and _wants_openmetrics(request):
+            return Response(service.metrics.openmetrics(), headers={"Content-Type": OPENMETRICS})
         passed_on = await worker_metrics(service.traits.metrics_prefix, service.upstream)
         text = service.metrics.text() + passed_on
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
@@ -167,6 +170,11 @@ class _Endpoints:
             described = await asyncio.to_thread(module.describe, self._service.lock, served)
             self._description = (learned, described)
         return self._description[1]
+
+
+def _wants_openmetrics(request: Request) -> bool:
+    """Return whether a scrape names OpenMetrics first, as Prometheus does."""
+    return request.headers.get("accept", "").startswith("application/openmetrics-text")
 
 
 async def _late(name: str) -> ModuleType:

@@ -179,6 +179,7 @@ class Service:
                 asked = await asyncio.to_thread(self._prepared, endpoint, body)
         held.keep(asked.held_bytes)
         exchange.asked = asked
+        exchange.read_seconds = time.perf_counter()
         for watcher in self.watchers:
             await watcher.admit(exchange)
         return asked

@@ -67,6 +67,9 @@ class ServingContainer:
             Metrics(startup.lock.model.name),
             self._journal,
         )
+        metrics, image = self._service.metrics, startup.settings.image_digest
+        metrics.identify(startup.lock, str(image or ""))
+        self._service.watchers = (metrics.watch_exchanges(keys.names),)
         self._supervisor = Supervisor(startup, upstream)
         self._first_case = _first_case_of(self._service)
         self._stops: asyncio.Queue[signal.Signals] = asyncio.Queue()

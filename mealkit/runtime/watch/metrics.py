@@ -4,25 +4,31 @@ Names begin with ``mealkit_``; metrics of the engine's work have OpenTelemetry's
 Prometheus' spelling.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Info,
     ProcessCollector,
     disable_created_metrics,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from mealkit.errors import CATALOGUE, EngineError, Owner, PreflightError, Problem, RequestError
 from mealkit.recipe.data_contract import DataContract
+from mealkit.recipe.lock import Lock
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.state import Snapshot, Status
 from mealkit.runtime.watch.data_metrics import DataMetrics
+from mealkit.runtime.watch.exchange_metrics import ExchangeMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+OPENMETRICS = openmetrics.CONTENT_TYPE_LATEST
+"""The content type of the form that has exemplars."""
 
 _BUCKETS = (
     0.001,
@@ -140,11 +146,32 @@ class Metrics:
         for phase, seconds in snapshot.phases.items():
             self._startup.labels(phase).set(seconds)
 
-    def answered(self, route: str, status: int, seconds: float | None) -> None:
-        """Count a request; ``seconds`` is None for a refusal, which is not in the durations."""
+    def identify(self, lock: Lock, image: str) -> None:
+        """Show which kit this is; ``image`` is the image's digest, or empty."""
+        facts = {
+            "kit": lock.about.name,
+            "version": lock.about.version,
+            "recipe": str(lock.recipe),
+            "image": image,
+            "engine": lock.engine.name,
+            "team": lock.about.owner.team,
+        }
+        Info("mealkit", "The kit", registry=self._registry).info(facts)
+
+    def answered(
+        self, route: str, status: int, seconds: float | None, exemplar: dict[str, str] | None = None
+    ) -> None:
+        """Count a request; ``seconds`` is None for a refusal, which is not in the durations.
+
+        ``exemplar`` names the request, beside the bucket that it falls into.
+        """
         self._requests.labels(route, str(status)).inc()
         if seconds is not None:
-            self._seconds.labels(route).observe(seconds)
+            self._seconds.labels(route).observe(seconds, exemplar)
+
+    def watch_exchanges(self, keys: Iterable[str]) -> ExchangeMetrics:
+        """Return the watcher that counts the tokens of each key, and the seconds in the queue."""
+        return ExchangeMetrics(keys, self._registry)
 
     def failed(self, fault: Problem) -> None:
         """Count a problem."""
@@ -194,6 +221,11 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def openmetrics(self) -> bytes:
+        """Return everything in the text format of OpenMetrics, with exemplars."""
+        text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
+        return text
 
 
 class _Use:

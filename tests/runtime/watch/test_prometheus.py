@@ -18,6 +18,8 @@ import yaml
 from fakes.served import free_port, need
 
 from mealkit.contract.observation import LENGTH_EDGES
+from mealkit.deploy.grafana_dashboard import grafana_dashboard
+from mealkit.deploy.prometheus_rules import ALERTS, RECORDINGS, prometheus_rules
 from mealkit.engines.registry import recipe_of
 from mealkit.recipe.cases import Case
 from mealkit.recipe.data_contract import DataContract
@@ -43,7 +45,7 @@ LONG = {"n": 16, "max_tokens": 400, "logit_bias": {"2": -100}}
 
 
 def blocks():
-    """Return the YAML of the how-to: the scrape, the scrape with a key, the rules."""
+    """Return the YAML of the how-to: the scrape, the scrape with a key."""
     return re.findall(r"^```yaml\n(.*?)^```", HOW_TO.read_text(), re.MULTILINE | re.DOTALL)
 
 
@@ -81,7 +83,7 @@ def prometheus(tmp_path_factory, ports, secret) -> Iterator[Prometheus]:
     """The program with the how-to's configuration, whose addresses and files are those of the test."""
     program = need("prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
-    plain, keyed, rules = blocks()
+    plain, keyed = blocks()
     key_file = folder / "key"
     key_file.write_text(f"{secret[0]}\n")
     (job,) = yaml.safe_load(plain.replace(TARGET, f"127.0.0.1:{ports['kit']}"))["scrape_configs"]
@@ -106,10 +108,14 @@ def prometheus(tmp_path_factory, ports, secret) -> Iterator[Prometheus]:
     }
     config.write_text(json.dumps(settings))
     # At once, and for the target without a key, which is down.
-    soon = re.sub(r"for: \d+m", "for: 0s", rules).replace('{job="mealkit"}', "")
-    (folder / "rules.yml").write_text(soon)
+    soon = re.sub(r'"for": "\d+m"', '"for": "0s"', json.dumps(prometheus_rules("runbooks.md")))
+    (folder / "rules.yml").write_text(soon.replace('job=~\\".*mealkit.*\\"', ""))
     address = f"127.0.0.1:{ports['prometheus']}"
-    arguments = [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={address}"]
+    arguments = [
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}",
+        "--enable-feature=exemplar-storage",
+    ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [program, f"--config.file={config}", *arguments], stdout=log, stderr=log
@@ -156,14 +162,17 @@ def kit(prometheus, ports, make_shared_lock, start_shared):
 
 @pytest.fixture(scope="module")
 def keyed(prometheus, ports, secret, make_shared_lock, start_shared):
-    """A kit that shows nothing without a key, and finds within a second that its engine hangs."""
+    """A kit that shows nothing without a key, notices a hanging engine, and meets no case."""
     environment = {
         "MEALKIT_PORT": str(ports["keyed"]),
         "MEALKIT_KEYS": secret[1].line,
         "MEALKIT_OPEN": "",
     }
     serving = {"canary_seconds": 1, "timeout_seconds": 1}
-    kit = start_shared(make_shared_lock(serving=serving), environment=environment)
+    lock = make_shared_lock(serving=serving)
+    case = {"name": "no-vector", "request": {"input": "Hello"}, "expect": ({"equals": []},)}
+    lock = lock.model_copy(update={"cases": (Case.model_validate(case),)})
+    kit = start_shared(lock, environment=environment)
     kit.client.headers["Authorization"] = f"Bearer {secret[0]}"
     return kit.wait_ready()
 
@@ -197,6 +206,7 @@ def load(kit, keyed, prometheus):
     assert {kit.chat("x" * 9000).status_code for _ in range(100)} == {422}
     _crowd(kit, prometheus)
     os.kill(keyed.worker_pid(), signal.SIGSTOP)
+    _fail(keyed, prometheus)
     os.kill(kit.worker_pid(), signal.SIGKILL)
     kit.wait_for(lambda: prometheus.values('mealkit_worker_restarts_total{job="mealkit"} == 1'))
     kit.wait_ready()
@@ -205,6 +215,14 @@ def load(kit, keyed, prometheus):
     assert kit.chat("What does join do?").status_code == 200
     tokens = kit.gauge("mealkit_tokens_total")
     kit.wait_for(lambda: prometheus.values(f'mealkit_tokens_total{{job="mealkit"}} >= {tokens}'))
+
+
+def _fail(keyed, prometheus):
+    """Ask a kit whose engine hangs, until Prometheus has seen two failed requests."""
+    while not prometheus.values(
+        'increase(mealkit_requests_total{job="key",status=~"5.."}[10m]) > 0'
+    ):
+        assert keyed.embed("Hello").status_code in {500, 503, 504}
 
 
 def _crowd(kit, prometheus):
@@ -236,8 +254,8 @@ def _crowd(kit, prometheus):
 
 
 def test_what_a_kit_prints_is_as_prometheus_wants_it(kit, load):
-    """promtool has no complaint about names, units and help, whatever the scrape accepts."""
-    answer = kit.client.get("/metrics", headers={"Accept": ACCEPT, "Accept-Encoding": "gzip"})
+    """promtool has no complaint about names, units and help."""
+    answer = kit.client.get("/metrics", headers={"Accept-Encoding": "gzip"})
     assert answer.headers["Content-Type"].startswith("text/plain")
     checked = subprocess.run(
         [need("promtool"), "check", "metrics"],
@@ -309,10 +327,43 @@ def test_the_alerts_of_the_documentation_fire(load, kit, prometheus):
         text=True,
     )
     assert checked.returncode == 0, checked.stderr
-    rules = yaml.safe_load(blocks()[2])["groups"][0]["rules"]
-    for rule in rules:
-        fired = f'max_over_time(ALERTS{{alertname="{rule["alert"]}",alertstate="firing"}}[10m])'
+    for alert in ALERTS:
+        fired = f'max_over_time(ALERTS{{alertname="{alert.name}",alertstate="firing"}}[10m])'
         kit.wait_for(lambda fired=fired: prometheus.values(fired))
+
+
+@pytest.mark.parametrize("record", [item.record for item in RECORDINGS])
+def test_every_recording_rule_has_data(load, kit, prometheus, record):
+    """What dashboards and alerts use is recorded."""
+    kit.wait_for(lambda: prometheus.values(f"count_over_time({record}[10m])"))
+
+
+@pytest.mark.parametrize(
+    ("panel", "query"),
+    [
+        (panel["title"], target["expr"])
+        for panel in grafana_dashboard()["panels"]
+        for target in panel["targets"]
+    ],
+)
+def test_every_panel_of_the_dashboard_has_data(load, kit, prometheus, panel, query):
+    """Each query of the dashboard returns data of a kit that has met everything once."""
+    asked = query.replace("$__rate_interval", "5m").replace("$job", ".+").replace("$instance", ".+")
+    kit.wait_for(lambda: prometheus.values(asked))
+
+
+def test_a_slow_answer_is_found_by_its_request(load, kit, prometheus):
+    """Prometheus keeps exemplars: the ids of single requests, beside the bucket they fall into."""
+    seen = kit.client.get("/metrics", headers={"Accept": ACCEPT})
+    assert seen.headers["Content-Type"].startswith("application/openmetrics-text")
+    question = {"query": "mealkit_request_seconds_bucket", "start": "0", "end": "9999999999"}
+
+    def found():
+        answer = prometheus.client.get("/api/v1/query_exemplars", params=question).json()
+        return [item for series in answer["data"] for item in series["exemplars"]]
+
+    kit.wait_for(found)
+    assert all(item["labels"]["request_id"] for item in found())
 
 
 def test_callers_add_no_series(load, kit, prometheus):
