@@ -8,7 +8,7 @@ Raises DeploymentError if the front does not start, or does not do what was aske
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,17 +58,26 @@ class Front:
     Any number of processes may use it. Each method may be repeated after a kill at any point.
     """
 
-    def __init__(self, client: DockerClient, spec: FrontSpec, folder: Path) -> None:
+    def __init__(
+        self, client: DockerClient, spec: FrontSpec, folder: Path, image: Callable[[], str]
+    ) -> None:
+        """Prepare; ``image`` loads the front's image into the engine, and returns its id there."""
         self._client = client
         self._spec = spec
         self._folder = folder
+        self._image = image
         self._control = FrontControl(folder / "control")
 
-    def ensure(self, image: str) -> FrontState:
+    @property
+    def network(self) -> str:
+        """The network that the revisions join."""
+        return self._spec.network
+
+    def ensure(self) -> FrontState:
         """Create and start the front and its networks, unless they are there.
 
-        ``image`` is the engine's id of the front's image. A running front with another address or
-        port is replaced, which ends its connections; one with an older image is not.
+        A front with another address or port is replaced, which ends its connections; one with an
+        older image is not. The image is needed only to create the container.
 
         Raises:
             ContainerError: ``PORT_TAKEN``, ``CLIENT_REFUSED`` or ``CLIENT_UNAVAILABLE``.
@@ -83,7 +92,7 @@ class Front:
                 (self._folder / "control").chmod(0o777)
             self._write(self._stated())
             make_networks(client, self._spec)
-            started(client, self._spec, image, self._folder)
+            started(client, self._spec, self._image, self._folder)
             self._wait(client)
             return self._state(client)
 

@@ -5,6 +5,7 @@ Other containers can reach neither, unless they are revisions of the deployment.
 """
 
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,9 @@ def found(client: "docker.DockerClient", spec: FrontSpec) -> "Container | None":
     return theirs
 
 
-def started(client: "docker.DockerClient", spec: FrontSpec, image: str, folder: Path) -> None:
+def started(
+    client: "docker.DockerClient", spec: FrontSpec, image: Callable[[], str], folder: Path
+) -> None:
     """Create and start the front's container, unless it runs.
 
     Raises:
@@ -80,11 +83,11 @@ def started(client: "docker.DockerClient", spec: FrontSpec, image: str, folder: 
         DeploymentError: ``FRONT_FAILED``, another container has its name.
     """
     theirs = found(client, spec)
-    if theirs is not None and not _fits(theirs, spec, image):
+    if theirs is not None and not _fits(theirs, spec):
         destroyed(theirs)
         theirs = None
     if theirs is None:
-        theirs = _created(client, spec, image, folder)
+        theirs = _created(client, spec, image(), folder)
     elif theirs.attrs["HostConfig"]["RestartPolicy"]["Name"] != spec.restart.value:
         policy: Any = {"Name": spec.restart.value, "MaximumRetryCount": 0}
         theirs.update(restart_policy=policy)
@@ -117,14 +120,13 @@ def removed(client: "docker.DockerClient", spec: FrontSpec) -> None:
             network.remove()
 
 
-def _fits(theirs: "Container", spec: FrontSpec, image: str) -> bool:
-    """Return whether a container is this front's: one that runs may have an older image."""
+def _fits(theirs: "Container", spec: FrontSpec) -> bool:
+    """Return whether a container is as this front's must be; it may have an older image."""
     same_port = spec.host_port in {0, published_port(theirs)}
     same_address = theirs.labels.get(_LABEL_ADDRESS) == spec.host_address
     joined = theirs.attrs["NetworkSettings"]["Networks"]
     is_whole = {spec.network, port_network(spec)} <= set(joined)
-    current = theirs.status == "running" or theirs.attrs["Image"] == image
-    return same_port and same_address and is_whole and current
+    return same_port and same_address and is_whole
 
 
 def _created(

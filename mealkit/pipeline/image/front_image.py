@@ -1,6 +1,7 @@
 """Makes the image of a deployment's front: HAProxy from Debian's signed packages, and nothing else.
 
-It is made once per home, and needs no network from then on.
+It is made once per home, and needs no network from then on. Raises DeploymentError if it cannot be
+made.
 """
 
 import tempfile
@@ -20,6 +21,8 @@ from mealkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
     from mealkit.containers.docker import DockerClient
+    from mealkit.containers.front import Front
+    from mealkit.containers.front_spec import FrontSpec
 
 _SUITE = "trixie"
 _PROGRAM = "haproxy"
@@ -43,17 +46,19 @@ def front_image(home: Home, progress: Progress) -> Image:
     return store.image(_NAME, platform)
 
 
-def loaded_front(client: "DockerClient", home: Home, progress: Progress) -> str:
-    """Return the engine's id of the front's image; load it if the engine does not have it.
-
-    Raises:
-        ContainerError: the engine refuses it; and the errors of ``front_image``.
-    """
+def open_front(
+    client: "DockerClient", spec: "FrontSpec", home: Home, progress: Progress
+) -> "Front":
+    """Return the front of a deployment in an engine; nothing is made or started yet."""
+    from mealkit.containers.front import Front
     from mealkit.stores.docker_load import load
 
-    image = front_image(home, progress)
-    with client.connected("load the image of the front") as sdk:
-        return load(image, [_NAME], sdk).image_id
+    def loaded() -> str:
+        image = front_image(home, progress)
+        with client.connected("load the image of the front") as sdk:
+            return load(image, [_NAME], sdk).image_id
+
+    return Front(client, spec, home.fronts / spec.name, loaded)
 
 
 def _made(store: LocalStore, platform: Platform, home: Home, progress: Progress) -> Image:
