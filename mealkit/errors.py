@@ -399,6 +399,10 @@ CATALOGUE: dict[str, Entry] = {
     "CONTAINER_TIMEOUT": Entry("the container did not become ready in time", _PLATFORM, ContainerError, 504, "mealkit logs NAME, or wait longer with --timeout"),
     "CLIENT_REFUSED": Entry("the container client refused the request", _PLATFORM, ContainerError, 500, "read the client's own message"),
     "PORT_TAKEN": Entry("the port is in use", _CALLER, ContainerError, 409, "choose another with --port, or 0 for any free one"),
+    # The address of a deployment
+    "FRONT_IMAGE": Entry("the image of the front, which keeps the address of a deployment, could not be made", _PLATFORM, DeploymentError, 503, "it is made once from Debian's packages: set MEALKIT_DEBIAN_MIRROR to a mirror that has them, and run the command again"),
+    "FRONT_FAILED": Entry("the front of a deployment does not run, or does not do what was asked", _PLATFORM, DeploymentError, 503, "run the command again; it starts a missing front"),
+    "REVISION_AWAY": Entry("no revision of the deployment answers now", _PLATFORM, DeploymentError, 503, "send the request again after some seconds; on the machine, mealkit status says what is wrong"),
     # The machine
     "FACTS_INVALID": Entry("the file does not contain facts about a machine", _CALLER, PreflightError, 400, "write it on that machine: mealkit host --json"),
     "HOST_ARCHITECTURE": Entry("the machine's architecture is not one of the kit's", _PLATFORM, PreflightError, 503, "run the kit on a machine of a listed architecture, add this one to hardware.architectures, or register an emulator (qemu-user-static)"),

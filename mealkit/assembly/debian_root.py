@@ -48,8 +48,12 @@ services: files
 """
 
 
-def debian_root(debs: Sequence[tuple[str, Path]], python: str, scratch: Path) -> tuple[Entry, ...]:
+def debian_root(
+    debs: Sequence[tuple[str, Path]], python: str | None, scratch: Path
+) -> tuple[Entry, ...]:
     """Return the entries of a root made of packages, given as (name, path of the .deb).
+
+    ``python`` is the version that ``python3`` is a link to; None: the root needs no Python.
 
     The entries are sorted by path, include all parents, and are the same for any order of the
     packages. Root owns all of them except the folder that the kit's user may write; they have no
@@ -137,13 +141,14 @@ def _digest(file: TarFile) -> bytes:
     return state.digest()
 
 
-def _additions(root: _Root, python: str) -> Iterator[Entry]:
+def _additions(root: _Root, python: str | None) -> Iterator[Entry]:
     """Yield the files that maintainer scripts and the installer would create, and the user."""
-    if not (_PYTHON.fullmatch(python) and root.get(f"usr/bin/python{python}")):
+    if python and not (_PYTHON.fullmatch(python) and root.get(f"usr/bin/python{python}")):
         raise _invalid(f"the packages contain no Python {python}", f"usr/bin/python{python}")
     if not root.get("etc/os-release"):
         raise _invalid("base-files is missing, which names the release", None)
-    yield TarSymlink("usr/bin/python3", f"python{python}")
+    if python:
+        yield TarSymlink("usr/bin/python3", f"python{python}")
     for name in sorted(_MERGED):
         if root.get(f"usr/{name}"):
             yield TarSymlink(name, f"usr/{name}")

@@ -8,6 +8,7 @@ import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from mealkit.addresses import LOOPBACK
@@ -23,7 +24,7 @@ LINE_BYTES = 64 * 1024
 """A longer line of a log is read in pieces, because its length is not limited."""
 
 # The names that Docker accepts (daemon/names), which are also safe as names of folders.
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
+CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 _SIGNAL_EXIT = 128  # the shells' and the engines' convention: 128 + the signal's number
 
 
@@ -83,6 +84,14 @@ class Mount:
             )
 
 
+class Restart(StrEnum):
+    """Whether the engine starts a container again, also after a restart of the machine."""
+
+    NO = "no"
+    UNLESS_STOPPED = "unless-stopped"
+    """Always, except one that was stopped by a command."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunSpec:
     """One container to start.
@@ -93,7 +102,9 @@ class RunSpec:
     ``/dev/shm``; None for the client's default (docker: 64 MiB, the sandbox: half the memory).
     ``fetches`` states whether the kit has access to the network, to fetch files that requests name.
     ``architecture`` is the image's, if an emulator runs it; its programs must not read what the
-    kernel states about this machine's processors.
+    kernel states about this machine's processors. ``network`` is that of a deployment's
+    front, which the container joins in addition to its own; without ``is_published`` only the front
+    can call it.
     """
 
     name: str
@@ -112,10 +123,13 @@ class RunSpec:
     architecture: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: int = 30
+    network: str | None = None
+    restart: Restart = Restart.NO
+    is_published: bool = True
 
     def __post_init__(self) -> None:
         """Raise for names and ports that no client can use."""
-        if not _NAME.fullmatch(self.name):
+        if not CONTAINER_NAME.fullmatch(self.name):
             raise failure(
                 "USAGE",
                 f"{self.name!r} cannot name a container",

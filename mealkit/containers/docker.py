@@ -5,13 +5,11 @@ mealkit did not start.
 """
 
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from mealkit.addresses import LOOPBACK, caller_address, is_loopback
 from mealkit.containers.container import (
@@ -25,8 +23,10 @@ from mealkit.containers.container import (
     RunSpec,
 )
 from mealkit.containers.container_files import ContainerContents, exported
-from mealkit.containers.docker_errors import EMBEDDED_HINT, ours
+from mealkit.containers.docker_connection import connected, remote_host
+from mealkit.containers.docker_errors import EMBEDDED_HINT
 from mealkit.containers.docker_network import (
+    join_network,
     network_for,
     networks_of,
     remove_left,
@@ -34,24 +34,22 @@ from mealkit.containers.docker_network import (
     seconds_of,
 )
 from mealkit.containers.docker_options import (
-    daemon_headers,
     is_podman,
     missing_limits,
     options,
     require_devices,
 )
+from mealkit.containers.front_config import network_alias
 from mealkit.errors import MealkitError, failure
 
 if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container as Theirs
 
-_NO_HOSTS = {"", "localunixsocket"}
 _OPERATION_SECONDS = 60
 _ANSWER_SECONDS = 10  # a daemon that hangs must not delay the choice of another client
 _NOT_RUNNING = 409  # the container has ended in the meantime
 _NOT_RUNNING_IN_PODMAN = "container state improper"
-_ANY_VERSION = "1.41"  # a fixed version, so that the SDK does not query the daemon for one
 
 
 class DockerClient:
@@ -99,7 +97,7 @@ class DockerClient:
             StoreError: IMAGE_NOT_FOUND, the daemon does not have the image.
         """
         with self.connected(f"start {spec.name}") as client:
-            host = _remote_host(client)
+            host = remote_host(client)
             self._check(spec, host)
             self._check_address(spec, client)
             remove_left(client, time.time())
@@ -108,6 +106,8 @@ class DockerClient:
                 created = client.api.create_container(**chosen)
                 theirs = client.containers.get(created["Id"])
                 try:
+                    if spec.network:
+                        join_network(client, spec.network, theirs, network_alias(spec.name))
                     theirs.start()
                     theirs.reload()
                     if spec.gpus and is_podman(client):
@@ -120,7 +120,7 @@ class DockerClient:
     def list(self) -> list[Container]:
         """List the containers that mealkit started here, running or ended, by name."""
         with self.connected("list containers") as client:
-            host = _remote_host(client)
+            host = remote_host(client)
             found = client.containers.list(
                 all=True, filters={"label": LABEL_RUN}, ignore_removed=True
             )
@@ -134,7 +134,7 @@ class DockerClient:
             ContainerError: CONTAINER_NOT_FOUND.
         """
         with self.connected(f"read the state of {name}") as client:
-            return self._ours(self._find(client, name), _remote_host(client))
+            return self._ours(self._find(client, name), remote_host(client))
 
     def process(self, name: str) -> int | None:
         """Return the number of its first process on this machine; None if it is not known.
@@ -143,7 +143,7 @@ class DockerClient:
             ContainerError: CONTAINER_NOT_FOUND.
         """
         with self.connected(f"read the state of {name}") as client:
-            if _remote_host(client) is not None:
+            if remote_host(client) is not None:
                 return None
             return self._find(client, name).attrs["State"].get("Pid") or None
 
@@ -216,31 +216,8 @@ class DockerClient:
         Raises:
             ContainerError: CLIENT_UNAVAILABLE or CLIENT_REFUSED, with the action that failed.
         """
-        if (self._base_url or "").startswith("ssh://"):
-            raise failure(
-                "CLIENT_UNAVAILABLE",
-                f"{self.name} cannot {doing}: {self._base_url} is not an address that starts with"
-                " unix:// or tcp://",
-                hint="forward the socket: ssh -L /tmp/podman.sock:REMOTE_SOCKET HOST",
-            )
-        with ours(self.name, doing):
-            with closing(self._client(_ANY_VERSION, seconds)) as silent:
-                _knock(silent, seconds)
-                # The SDK's own "auto" asks before a client can be told to use no proxy.
-                version = _version_of(silent)
-            with closing(self._client(version, seconds)) as client:
-                yield client
-
-    def _client(self, version: str, seconds: int) -> "docker.DockerClient":
-        import docker  # noqa: PLC0415
-
-        if self._base_url is None:
-            client = docker.from_env(version=version, timeout=seconds)
-        else:
-            client = docker.DockerClient(base_url=self._base_url, version=version, timeout=seconds)
-        if _remote_host(client) is None:
-            client.api.trust_env = False  # no proxy on the way to this machine
-        return client
+        with connected(self.name, self._base_url, doing, seconds) as client:
+            yield client
 
     def _find(self, client: "docker.DockerClient", name: str) -> "Theirs":
         import docker.errors  # noqa: PLC0415
@@ -304,31 +281,6 @@ class DockerClient:
         )
 
 
-def _knock(client: "docker.DockerClient", seconds: int) -> None:
-    """Connect to a daemon's socket once, to get an error without the SDK's nesting.
-
-    The SDK also forgets to close a socket that cannot connect.
-
-    Raises:
-        OSError: no daemon listens there, or this user may not connect.
-    """
-    path = getattr(client.api.get_adapter(str(client.api.base_url)), "socket_path", None)
-    if path is not None:
-        with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(seconds)
-            door.connect(path)
-
-
-def _version_of(client: "docker.DockerClient") -> str:
-    """Return the version of the API that the daemon states."""
-    import docker.errors  # noqa: PLC0415
-
-    version = daemon_headers(client).get("Api-Version")
-    if version is None:
-        raise docker.errors.DockerException("its version is missing in its answer")
-    return version
-
-
 def _signal(theirs: "Theirs", name: str) -> None:
     """Send a signal to a container, unless it has ended."""
     import docker.errors  # noqa: PLC0415
@@ -355,15 +307,6 @@ def _interrupt(theirs: "Theirs", seconds: int) -> None:
     # The SDK reports the end of a wait as either of the two.
     with suppress(requests.Timeout, requests.ConnectionError):
         theirs.wait(timeout=seconds)
-
-
-def _remote_host(client: "docker.DockerClient") -> str | None:
-    """Return the name of the daemon's machine, if it is another one."""
-    url = urlsplit(str(client.api.base_url))
-    if url.scheme.startswith("http+docker"):  # the SDK's spelling of a Unix socket
-        return (url.hostname or "ssh") if "ssh" in url.scheme else None
-    host = url.hostname or ""
-    return None if host in _NO_HOSTS or is_loopback(host) else host
 
 
 def _published(attributes: Mapping[str, Any]) -> tuple[str, int]:

@@ -18,6 +18,7 @@ from mealkit.containers.container import LABEL_RUN, RunSpec
 
 if TYPE_CHECKING:
     import docker
+    from docker.models.containers import Container
     from docker.models.networks import Network
 
 # Starting the container of a network never takes this long.
@@ -42,6 +43,13 @@ def network_for(client: "docker.DockerClient", spec: RunSpec) -> Iterator[str]:
     except BaseException:
         _remove(network)
         raise
+
+
+def join_network(
+    client: "docker.DockerClient", name: str, container: "Container", alias: str
+) -> None:
+    """Let a container also join an existing network, in which it is found by an alias."""
+    client.networks.get(name).connect(container, aliases=[alias])
 
 
 def networks_of(client: "docker.DockerClient", attributes: dict[str, Any]) -> "list[Network]":

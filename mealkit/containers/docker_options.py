@@ -69,8 +69,9 @@ def _host_config(client: "docker.DockerClient", spec: RunSpec, network: str) -> 
 
     podman = is_podman(client)
     return client.api.create_host_config(
-        port_bindings={f"{spec.container_port}/tcp": (spec.host_address, spec.host_port or None)},
+        port_bindings=_published(spec),
         network_mode=network,
+        restart_policy={"Name": spec.restart.value},
         mounts=[
             Mount(item.target, str(item.source.resolve()), type="bind", read_only=True)
             for item in spec.mounts
@@ -85,19 +86,20 @@ def _host_config(client: "docker.DockerClient", spec: RunSpec, network: str) -> 
     )
 
 
+def _published(spec: RunSpec) -> dict[int | str, Any]:
+    if not spec.is_published:
+        return {}
+    return {f"{spec.container_port}/tcp": (spec.host_address, spec.host_port or None)}
+
+
 def _confinement(client: "docker.DockerClient", spec: RunSpec, *, podman: bool) -> dict[str, Any]:
-    security = ["no-new-privileges:true"]
-    # podman starts programs to answer with its information, and ignores the label without SELinux.
-    if podman or any("selinux" in item for item in client.info().get("SecurityOptions") or ()):
-        # Otherwise SELinux requires relabelling mounted files, which changes the store's files.
-        security.append("label=disable")
     # The user owns these, because runc gives a mount the mode of its folder in the image.
     # rootless podman has only the user's own ids.
     owned = "U" if podman else f"uid={USER_ID},gid={USER_ID}"
     return {
         "read_only": True,
         "cap_drop": ["ALL"],
-        "security_opt": security,
+        "security_opt": confined_security(client, podman=podman),
         "pids_limit": PIDS_LIMIT,
         "tmpfs": {
             "/tmp": f"{_TMPFS},noexec,{owned},mode=1777",  # noqa: S108 - the container's own
@@ -107,6 +109,16 @@ def _confinement(client: "docker.DockerClient", spec: RunSpec, *, podman: bool) 
             **({"/sys/devices/system/cpu": "ro"} if spec.architecture else {}),
         },
     }
+
+
+def confined_security(client: "docker.DockerClient", *, podman: bool) -> list[str]:
+    """Return the security options of every container."""
+    security = ["no-new-privileges:true"]
+    # podman starts programs to answer with its information, and ignores the label without SELinux.
+    if podman or any("selinux" in item for item in client.info().get("SecurityOptions") or ()):
+        # Otherwise SELinux requires relabelling mounted files, which changes the store's files.
+        security.append("label=disable")
+    return security
 
 
 def _devices(*, podman: bool) -> "list[DeviceRequest]":

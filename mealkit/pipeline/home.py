@@ -63,6 +63,16 @@ class Home:
         return self.root / "case-files"
 
     @property
+    def front(self) -> Path:
+        """The store of the image of deployments' fronts, apart from the kits' images."""
+        return self.root / "front"
+
+    @property
+    def fronts(self) -> Path:
+        """The configurations of deployments' fronts, and the sockets to control them."""
+        return self.root / "fronts"
+
+    @property
     def runs(self) -> Path:
         """Running sandboxes: their records and logs."""
         return self.root / "runs"

@@ -5,7 +5,7 @@ indexes that Debian did not sign.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -44,6 +44,7 @@ ROOTS = (
 # Dependencies that only maintainer scripts need, which are never run: (package, dependency).
 EXCLUDED = {
     ("base-files", "awk"): "its postinst merges passwd lines with it",
+    ("haproxy", "adduser"): "its postinst creates a user with it; the root has one",
     ("ca-certificates", "openssl"): "update-ca-certificates hashes with it; the bundle needs none",
     ("ca-certificates", "debconf"): "its config script asks which authorities to trust; all are",
     ("readline-common", "dpkg"): "its postinst registers info pages, which the root leaves out",
@@ -77,26 +78,81 @@ def resolve_base(  # noqa: PLR0913 - most of them by name
             suite), or the error of ``MirrorFetch`` if no mirror could be read.
         LockError: ``DEBIAN_UNSOLVABLE``.
     """
+
+    def roots(index: PackageIndex) -> Sequence[str]:
+        if index.newest(f"python{python}-minimal") is None:
+            raise _no_python(index, suite, python)
+        if unknown := [name for name in more if not _has(index, name)]:
+            raise _no_package(index, suite, unknown)
+        return (f"python{python}-minimal", f"libpython{python}-stdlib", *ROOTS, *more)
+
+    return _resolved(
+        suite,
+        roots,
+        architecture,
+        mirrors=mirrors,
+        cache=cache,
+        memory=None if allow_unsigned else memory,
+        keyring=None if allow_unsigned else mirrors.keyring,
+    )
+
+
+def resolve_program(
+    suite: str,
+    name: str,
+    architecture: str,
+    *,
+    mirrors: DebianMirrors,
+    cache: Path,
+    memory: DebianMemory,
+) -> tuple[LockedDeb, ...]:
+    """Return the packages of a root for one program, without Python, sorted by name.
+
+    Raises:
+        SourceError, LockError: as ``resolve_base``; the indexes must be signed.
+    """
+
+    def roots(index: PackageIndex) -> Sequence[str]:
+        if not _has(index, name):
+            raise _no_package(index, suite, [name])
+        return ("base-files", name)
+
+    return _resolved(
+        suite,
+        roots,
+        architecture,
+        mirrors=mirrors,
+        cache=cache,
+        memory=memory,
+        keyring=mirrors.keyring,
+    )
+
+
+def _resolved(  # noqa: PLR0913 - most of them by name
+    suite: str,
+    roots: Callable[[PackageIndex], Sequence[str]],
+    architecture: str,
+    *,
+    mirrors: DebianMirrors,
+    cache: Path,
+    memory: DebianMemory | None,
+    keyring: Path | None,
+) -> tuple[LockedDeb, ...]:
+    """Return the packages that ``roots`` names in the suite's index, with their dependencies."""
     if not _SUITE.fullmatch(suite):
         raise failure("DEBIAN_UNSOLVABLE", f"{suite!r} is not the name of a Debian suite")
     index = PackageIndex()
     try:
         with MirrorFetch() as fetch:
-            keyring = None if allow_unsigned else mirrors.keyring
-            reader = IndexReader(fetch, keyring, cache, None if allow_unsigned else memory)
+            reader = IndexReader(fetch, keyring, cache, memory)
             for chunks in _indexes(suite, architecture, mirrors, reader):
                 index.add(chunks)
-        if index.newest(f"python{python}-minimal") is None:
-            raise _no_python(index, suite, python)
-        if unknown := [name for name in more if not _has(index, name)]:
-            raise _no_package(index, suite, unknown)
-        roots = (f"python{python}-minimal", f"libpython{python}-stdlib", *ROOTS, *more)
-        found = tuple(entry.package for entry in closure(index, roots, EXCLUDED))
+        found = tuple(entry.package for entry in closure(index, roots(index), EXCLUDED))
     except ValueError as error:
         raise failure(
             "DEBIAN_INDEX", f"the package index of {suite} cannot be read: {error}"
         ) from error
-    if memory and not allow_unsigned:
+    if memory:
         memory.keep(found)
     return found
 
