@@ -24,6 +24,7 @@ _LISTS_BY = {"containers": "name", "initContainers": "name", "volumes": "name", 
     "ports": ("containerPort", "port"),
     "volumeMounts": "mountPath",
 }
+TOKEN = "s3cr3t-token"
 _TIME = "2026-11-30T12:00:00Z"
 _OBJECT = re.compile(
     r"(?P<collection>/(api/v1|apis/[^/]+/[^/]+)(/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[a-z]+))"
@@ -111,7 +112,7 @@ class KubeApi(Quiet):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def kubeconfig(self, path, namespace: str = NAMESPACE, token: str = "s3cr3t-token"):
+    def kubeconfig(self, path, namespace: str = NAMESPACE, token: str = TOKEN):
         entry = {"cluster": "here", "user": "me", "namespace": namespace}
         form = {
             "apiVersion": "v1",
@@ -500,10 +501,11 @@ def _selected(item: dict, query: dict) -> bool:
         return False
     for part in filter(None, query.get("fieldSelector", "").split(",")):
         name, _, value = part.partition("=")
+        name, unlike = name.removesuffix("!"), name.endswith("!")
         found = item
         for step in name.split("."):
             found = (found or {}).get(step)
-        if found != value:
+        if (found != value) is not unlike:
             return False
     return True
 
