@@ -148,6 +148,29 @@ Licences = Annotated[
         help="Read the licences of packages from the layers of the image, for the SBOM.",
     ),
 ]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Kubernetes: the kubeconfig.",
+        show_default="KUBECONFIG, or ~/.kube/config",
+    ),
+]
+KubeContext = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        metavar="NAME",
+        help="Kubernetes: the context of the kubeconfig.",
+        show_default="its current one",
+    ),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Kubernetes: the namespace.", show_default="the context's own"
+    ),
+]
 HERE = "."
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,21 +10,26 @@ from mealkit.cli.options import (
     HERE,
     AllowFolder,
     Json,
+    Kubeconfig,
+    KubeContext,
     PlainHttp,
     RecipeTarget,
+    Session,
     session_of,
     use_plain_http,
 )
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.machine.preflighting import PreflightAnswer
+    from mealkit.pipeline.cluster.kubernetes_nodes import ClusterAnswer
+    from mealkit.pipeline.machine.preflighting import PreflightAnswer, PreflightRequest
     from mealkit.preflight.finding import Finding, Report
 
 EXAMPLES = (
     "mealkit preflight my-kit",
     "mealkit preflight registry.example.org/team/my-kit:1.0.0 --json",
     "mealkit preflight my-kit:1.0.0 --host server-1.json --host server-2.json",
+    "mealkit preflight my-kit --target kubernetes --context prod",
 )
 
 EXIT_CODES: Mapping[str, int] = {"fits": 0, "does-not-fit": 10, "uncertain": 20}
@@ -62,6 +67,12 @@ def preflight(  # noqa: PLR0913  one parameter for each option
             show_default=False,
         ),
     ] = [],  # noqa: B006  typer copies it
+    on: Annotated[
+        Literal["machine", "kubernetes"],
+        typer.Option("--target", help="Check this machine, or every node of a cluster."),
+    ] = "machine",
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
     override: Override = [],  # noqa: B006
     reason: Reason = [],  # noqa: B006
     plain_http: PlainHttp = [],  # noqa: B006
@@ -72,15 +83,19 @@ def preflight(  # noqa: PLR0913  one parameter for each option
 
     Every check shows what was measured, what is required, and who owns it. Nothing is pulled.
     Exits with 0 if the kit fits, 20 if that is uncertain, 10 if it does not fit. With several
-    machines, the result of the best one counts.
+    machines, or the nodes of a cluster, the result of the best one counts.
     """
     from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_target
     from mealkit.preflight.override import overrides_of
 
-    overrides = overrides_of(override, reason)
-    request = PreflightRequest(target, tuple(host), overrides, tuple(allow_folder))
     session = session_of(context)
     use_plain_http(plain_http)
+    if on == "kubernetes":
+        request = PreflightRequest(target, allowed=tuple(allow_folder))
+        _print_cluster(_of_cluster(request, kubeconfig, kube_context, session), as_json)
+        return
+    overrides = overrides_of(override, reason)
+    request = PreflightRequest(target, tuple(host), overrides, tuple(allow_folder))
     answer = preflight_target(request, session.home, session.progress(as_json=as_json))
     if as_json:
         print_json(answer.as_json())
@@ -90,6 +105,46 @@ def preflight(  # noqa: PLR0913  one parameter for each option
     code = EXIT_CODES[answer.verdict.value]
     if code:
         raise typer.Exit(code)
+
+
+def _of_cluster(
+    request: "PreflightRequest",
+    kubeconfig: Path | None,
+    kube_context: str | None,
+    session: Session,
+) -> "ClusterAnswer":
+    from mealkit.clusters.kubernetes_connection import ClusterAccess, connect
+    from mealkit.pipeline.cluster.kubernetes_nodes import preflight_cluster
+
+    api = connect(ClusterAccess(kubeconfig, kube_context))
+    return preflight_cluster(request, api, session.home, session.progress())
+
+
+def _print_cluster(found: "ClusterAnswer", as_json: bool) -> None:  # noqa: FBT001
+    if as_json:
+        print_json(found.as_json())
+    else:
+        for line in (*_lines(found.answer), "", *_nodes(found)):
+            print_line(line)
+    code = EXIT_CODES[found.answer.verdict.value]
+    if code:
+        raise typer.Exit(code)
+
+
+def _nodes(found: "ClusterAnswer") -> Iterator[str]:
+    rows = [
+        (
+            item.name,
+            ", ".join(item.free.values()),
+            item.gpus,
+            item.image_volumes,
+            item.kubelet,
+            ", ".join(item.taints),
+        )
+        for item in found.nodes
+    ]
+    heads = ("node", "free", "GPUs free", "image volumes", "kubelet", "taints")
+    yield from table(heads, rows, frozenset())
 
 
 def _lines(answer: "PreflightAnswer") -> Iterator[str]:

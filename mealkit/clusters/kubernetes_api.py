@@ -1,0 +1,318 @@
+"""Asks a Kubernetes API server through the official client: bounded answers, problems with owners.
+
+The client gives the connection, its TLS and its credentials. The answers are read here, because the
+client reads any number of bytes into its models.
+"""
+
+import contextlib
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mealkit.clusters.kubernetes_kinds import Address
+from mealkit.clusters.kubernetes_refusals import Asked, GoneError, refusal
+from mealkit.errors import MealkitError, failure
+from mealkit.names import one_line
+from mealkit.untrusted import UntrustedError, parse_json_object
+
+MANAGER = "mealkit"
+"""The name under which mealkit manages fields (server-side apply)."""
+
+_CONNECT_SECONDS, _READ_SECONDS, _ANSWER_SECONDS = 10, 30, 120
+_ANSWER_BYTES = 64 * 1024 * 1024
+_ANSWER_VALUES = 4_000_000
+_ERROR_BYTES = 256 * 1024
+_LINE_BYTES = 4 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+_PAGE, _PAGES = 500, 200
+_TRIES, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 4, 0.5, 10.0
+
+_APPLY = "application/apply-patch+yaml"
+_JSON_PATCH = "application/json-patch+json"
+
+Query = Mapping[str, str]
+Method = Literal["GET", "PATCH", "POST", "DELETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list of objects, and the version of the cluster at which it was read."""
+
+    items: Sequence[Mapping[str, Any]]
+    version: str
+
+
+class KubernetesApi:
+    """One cluster's API, for one namespace."""
+
+    def __init__(
+        self, client: Any, namespace: str, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        """``client`` is the official client's ``ApiClient``; ``pause`` waits before a retry."""
+        self._client = client
+        self._pause = pause
+        self.namespace = namespace
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return str(self._client.configuration.host)
+
+    def get(self, path: str, query: Query | None = None) -> dict[str, Any]:
+        """Return one object.
+
+        Raises:
+            DeploymentError: it does not exist (``CLUSTER_NOT_DEPLOYED``), or ``CLUSTER_*``.
+        """
+        return self._ask("GET", path, query)
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        """Return one object, or None if it does not exist."""
+        try:
+            return self.get(path)
+        except MealkitError as error:
+            if error.problems[0].code == "CLUSTER_NOT_DEPLOYED":
+                return None
+            raise
+
+    def pages(self, path: str, query: Query | None = None) -> Iterator[Listed]:
+        """Yield the pages of a list; starts again once if the cluster forgot its place in it.
+
+        Raises:
+            DeploymentError: there are more than 100 000 objects (``CLUSTER_ANSWER``).
+        """
+        asked = {"limit": str(_PAGE), **(query or {})}
+        place = ""
+        for _ in range(_PAGES):
+            page = self._ask("GET", path, {**asked, "continue": place} if place else asked)
+            metadata = page.get("metadata")
+            metadata = metadata if isinstance(metadata, Mapping) else {}
+            items = page.get("items") or []
+            if not isinstance(items, list):
+                raise self._invalid("its items are not a list", path)
+            found = [item for item in items if isinstance(item, Mapping)]
+            yield Listed(found, str(metadata.get("resourceVersion") or ""))
+            place = str(metadata.get("continue") or "")
+            if not place:
+                return
+        raise self._invalid(f"the list has more than {_PAGES * _PAGE} objects", path)
+
+    def listed(self, path: str, query: Query | None = None) -> Listed:
+        """Return a whole list; see `pages`."""
+        for _ in range(2):
+            # The place of a list is forgotten after some minutes: then it is read again, once.
+            with contextlib.suppress(GoneError):
+                read = list(self.pages(path, query))
+                return Listed([item for page in read for item in page.items], read[0].version)
+        raise self._invalid("the list changes faster than it can be read", path)
+
+    def apply(
+        self, address: Address, item: Mapping[str, Any], *, force: bool = False, dry: bool = False
+    ) -> dict[str, Any]:
+        """Apply an object (server-side apply) and return it; ``dry``: the cluster keeps nothing.
+
+        Raises:
+            DeploymentError: another manager has a field (``CLUSTER_CONFLICT``), unless ``force``.
+            ConflictError: the object has another resourceVersion than the stated one.
+        """
+        query = {"fieldManager": MANAGER, "force": str(force).lower()}
+        if dry:
+            query["dryRun"] = "All"
+        return self._ask("PATCH", address.path, query, item, _APPLY)
+
+    def patch(self, path: str, changes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Change an object by a JSON patch, and return it."""
+        return self._ask("PATCH", path, {"fieldManager": MANAGER}, changes, _JSON_PATCH)
+
+    def delete(self, path: str) -> None:
+        """Delete an object, and what it owns after it; nothing happens if it does not exist."""
+        try:
+            self._ask("DELETE", path, {"propagationPolicy": "Background"})
+        except MealkitError as error:
+            if error.problems[0].code != "CLUSTER_NOT_DEPLOYED":
+                raise
+
+    def log(self, pod: str, container: str, *, previous: bool = False, lines: int = 40) -> str:
+        """Return a container's last lines; empty if there are none, or they may not be read."""
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log"
+        query = {
+            "container": container,
+            "tailLines": str(lines),
+            "limitBytes": str(_CHUNK_BYTES),
+            "previous": str(previous).lower(),
+        }
+        try:
+            with self._answer("GET", path, query, None, None) as response:
+                if response.status != 200:
+                    return ""
+                return self._read(response, path, _ERROR_BYTES).decode(errors="replace")
+        except MealkitError:
+            return ""
+
+    def wait_for_change(self, path: str, query: Query, seconds: int) -> None:
+        """Return after something in a list changed, at the latest after some seconds.
+
+        The watch only wakes the caller, who reads the list again: so an event that is lost with a
+        dropped connection, or a place that the server has forgotten (410), delays and breaks
+        nothing.
+
+        Raises:
+            DeploymentError: the API server cannot be asked.
+        """
+        asked = {
+            **query,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        }
+        deadline = time.monotonic() + seconds
+        with self._answer("GET", path, asked, None, None, seconds) as response:
+            if response.status != 200:
+                with contextlib.suppress(GoneError):
+                    raise self._refused(response, path, "watch")
+                self._pause(min(_PAUSE_SECONDS, seconds))
+                return
+            for line in self._lines(response, path):
+                if b'"BOOKMARK"' not in line[:64] or time.monotonic() >= deadline:
+                    return
+        # The server closed the watch at once: do not ask it again in a tight loop.
+        self._pause(max(0.0, min(_PAUSE_SECONDS, deadline - time.monotonic())))
+
+    def _ask(
+        self,
+        method: Method,
+        path: str,
+        query: Query | None = None,
+        body: Any = None,
+        content_type: str | None = None,
+    ) -> dict[str, Any]:
+        """Send a request, again after a refusal for the moment, and return the answer's object."""
+        for left in reversed(range(_TRIES)):
+            with self._answer(method, path, query, body, content_type) as response:
+                if 200 <= response.status < 300:
+                    return self._parse(self._read(response, path, _ANSWER_BYTES), path)
+                error = self._refused(response, path, method.lower())
+                busy = error.problems[0].code == "CLUSTER_BUSY"
+                pause = _retry_after(response) or _PAUSE_SECONDS * 2 ** (_TRIES - 1 - left)
+            if not busy or not left:
+                raise error
+            self._pause(min(pause, _LONGEST_PAUSE_SECONDS))
+        raise AssertionError("unreachable")
+
+    @contextlib.contextmanager
+    def _answer(
+        self,
+        method: Method,
+        path: str,
+        query: Query | None,
+        body: Any,
+        content_type: str | None,
+        read_seconds: float = _READ_SECONDS,
+    ) -> Iterator[Any]:
+        """Send a request through the client, and give its connection back at the end."""
+        import urllib3.exceptions  # noqa: PLC0415
+
+        headers = {"Accept": "application/json"}
+        if content_type:
+            headers["Content-Type"] = content_type
+        try:
+            made = self._client.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            limits = (_CONNECT_SECONDS, read_seconds)
+            answer = self._client.call_api(*made, _request_timeout=limits).response
+            try:
+                yield answer
+            finally:
+                answer.close()
+        except (urllib3.exceptions.HTTPError, OSError, self._client_error) as error:
+            raise self._unreachable(error, path) from error
+
+    @property
+    def _client_error(self) -> type[Exception]:
+        from kubernetes.client.exceptions import OpenApiException  # noqa: PLC0415
+
+        return OpenApiException
+
+    def _read(self, response: Any, path: str, limit: int) -> bytes:
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        data = bytearray()
+        for chunk in response.stream(_CHUNK_BYTES, decode_content=True):
+            data += chunk
+            if len(data) > limit:
+                raise self._invalid(f"it is larger than {limit} bytes", path)
+            if time.monotonic() > deadline:
+                raise failure(
+                    "CLUSTER_UNREACHABLE",
+                    f"the answer takes longer than {_ANSWER_SECONDS} seconds",
+                    where=self._asked(path, "get").where,
+                )
+        return bytes(data)
+
+    def _lines(self, response: Any, path: str) -> Iterator[bytes]:
+        data = bytearray()
+        # read1 returns what has arrived; stream() waits for a whole chunk.
+        while chunk := response.read1(_CHUNK_BYTES):
+            data += chunk
+            *lines, rest = data.split(b"\n")
+            yield from (bytes(line) for line in lines if line)
+            data = bytearray(rest)
+            if len(data) > _LINE_BYTES:
+                raise self._invalid(f"an event is larger than {_LINE_BYTES} bytes", path)
+
+    def _parse(self, data: bytes, path: str) -> dict[str, Any]:
+        try:
+            return parse_json_object(data, max_values=_ANSWER_VALUES)
+        except UntrustedError as error:
+            raise self._invalid(str(error), path) from error
+
+    def _refused(self, response: Any, path: str, verb: str) -> MealkitError:
+        data = self._read(response, path, _ERROR_BYTES)
+        try:
+            answer = parse_json_object(data)
+        except UntrustedError:
+            answer = {"message": data[:500].decode(errors="replace")}
+        return refusal(response.status, answer, self._asked(path, verb))
+
+    def _asked(self, path: str, verb: str) -> Asked:
+        return Asked(self.server, f"{verb} {path}", self.namespace)
+
+    def _invalid(self, reason: str, path: str) -> MealkitError:
+        return failure(
+            "CLUSTER_ANSWER",
+            f"the answer of the API server cannot be used: {reason}",
+            where=self._asked(path, "get").where,
+        )
+
+    def _unreachable(self, error: Exception, path: str) -> MealkitError:
+        said = one_line(str(error))[:500]
+        where = self._asked(path, "get").where
+        if _is_certificate(error):
+            return failure(
+                "CLUSTER_CERTIFICATE", f"the connection is not trusted: {said}", where=where
+            )
+        message = f"the API server does not answer: {said}"
+        return failure("CLUSTER_UNREACHABLE", message, where=where)
+
+
+def _is_certificate(error: BaseException | None) -> bool:
+    for _ in range(8):
+        if isinstance(error, ssl.SSLError):
+            return "certificate" in str(error).lower()
+        if error is None:
+            return False
+        reason = getattr(error, "reason", None)
+        error = reason if isinstance(reason, BaseException) else error.__cause__
+    return False
+
+
+def _retry_after(response: Any) -> float | None:
+    stated = str(response.headers.get("Retry-After") or "")
+    return float(stated) if stated.isdigit() and len(stated) < 6 else None
