@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mealkit.containers.container import Container, Exit
-from mealkit.errors import CATALOGUE, QUOTED, MealkitError, Owner, Problem, failure, failures
+from mealkit.errors import CATALOGUE, QUOTED, MealkitError, Owner, Problem, failure, failures, problem
 from mealkit.evidence.recognition import Evidence, is_measured, recognise
 from mealkit.pipeline.machine.clients import ContainerClient
 from mealkit.progress import Progress
@@ -22,7 +22,8 @@ from mealkit.untrusted import UntrustedError, parse_json
 _POLL_SECONDS = 0.1
 # The signals of operators and the kernel; a crash ends with other signals.
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
-_LOG_LINES = 400
+LOG_LINES = 400
+"""How many lines of a log the cause of an end may be above the last one."""
 _SHOWN_LOG_LINES = 15
 _SHOWN_CHARACTERS = 300
 # The state of a container takes a few hundred bytes.
@@ -123,15 +124,20 @@ def _reason(chunks: Iterator[bytes], deadline: float) -> str:
 
 def _ended(client: ContainerClient, name: str, how: Exit, trust: Trust) -> MealkitError:
     """Return the problem that a container stated before it ended, or else what its end means."""
-    lines = list(client.logs(name, tail=_LOG_LINES))
+    lines = list(client.logs(name, tail=LOG_LINES))
     client.remove(name)
-    what = f"{name} {how}"
+    return failures([problem_of_end(lines, how, f"{name} {how}", trust)])
+
+
+def problem_of_end(lines: list[str], how: Exit, what: str, trust: Trust) -> Problem:
+    """Return the problem that the log of an ended container states, or else what its end means.
+
+    ``what`` says in words which container ended, and how.
+    """
     code = _code_of(how, trust)
     stated = _stated(lines, how)
     if stated is not None:
-        return failures(
-            [stated if trust.built_here else trust.attribution.of_end(stated, code, what)]
-        )
+        return stated if trust.built_here else trust.attribution.of_end(stated, code, what)
     evidence = Evidence(
         log="\n".join(lines),
         exit_code=how.code,
@@ -141,10 +147,9 @@ def _ended(client: ContainerClient, name: str, how: Exit, trust: Trust) -> Mealk
     )
     found = recognise(evidence)
     if found is not None:
-        believed = is_measured(evidence)
-        return failures([found if believed else trust.attribution.of_end(found, code, what)])
+        return found if is_measured(evidence) else trust.attribution.of_end(found, code, what)
     tail = "".join(f"\n{QUOTED}{line}" for line in lines[-_SHOWN_LOG_LINES:])
-    return failure(code, f"{what}; its log ends with{tail}")
+    return problem(code, f"{what}; its log ends with{tail}")
 
 
 def _code_of(how: Exit, trust: Trust) -> str:
