@@ -27,6 +27,7 @@ EXAMPLES = (
     "mealkit run my-kit:1.0.0 --client docker --embedded",
     "mealkit run my-kit --address 0.0.0.0 --keys keys.txt",
     "mealkit run my-kit --architecture arm64",
+    "mealkit run my-kit --ops budgets.yaml",
     "mealkit run my-kit --test",
     "mealkit run registry.example.org/team/my-kit:1.0.0 --port 0",
 )
@@ -101,6 +102,15 @@ def run(  # noqa: PLR0913  one parameter for each option
         float,
         typer.Option(metavar="SECONDS", min=1, help="Seconds to wait until the kit is ready."),
     ] = 600.0,
+    ops: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Prices, budgets and audit log for this run, as YAML or JSON: each section of ops"
+            " that the file states replaces the kit's.",
+            show_default="the kit's",
+        ),
+    ] = None,
     override: Override = [],  # noqa: B006  typer copies it
     reason: Reason = [],  # noqa: B006
     plain_http: PlainHttp = [],  # noqa: B006
@@ -108,6 +118,7 @@ def run(  # noqa: PLR0913  one parameter for each option
     as_json: Json = False,
 ) -> None:
     """Start a kit, wait until it answers, and print its address."""
+    from mealkit.pipeline.run.operations_file import read_operations
     from mealkit.pipeline.run.running import RunRequest, run_kit
     from mealkit.preflight.override import overrides_of
 
@@ -127,6 +138,7 @@ def run(  # noqa: PLR0913  one parameter for each option
         timeout_seconds=timeout,
         overrides=overrides,
         allowed=tuple(allow_folder),
+        ops=read_operations(ops) if ops else None,
     )
     progress = session.progress(as_json=as_json)
     report = run_kit(request, session.home, progress)

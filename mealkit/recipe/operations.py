@@ -147,3 +147,21 @@ class Operations(StrictModel):
     telemetry: Annotated[bool, KEEPS_ANSWERS] = False
     """Whether the image contains OpenTelemetry, for traces and for the audit log as log records.
     They are off until OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+
+
+def effective_ops(stated: Operations | None, deployed: Operations | None) -> Operations:
+    """Return a kit's operations, in which each section that a deployment states replaces the kit's.
+
+    A section that a deployment states as null is left out.
+    """
+    kit = stated or Operations()
+    if deployed is None:
+        return kit
+    return kit.model_copy(
+        update={name: getattr(deployed, name) for name in deployed.model_fields_set}
+    )
+
+
+def ops_json(ops: Operations) -> str:
+    """Return the sections that operations state, for the environment variable ``MEALKIT_OPS``."""
+    return ops.model_dump_json(exclude_unset=True)

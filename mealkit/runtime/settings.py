@@ -9,16 +9,23 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mealkit.addresses import is_loopback
 from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.paths import DEFAULTS, LOCK_NAME, stated_port
 
+if TYPE_CHECKING:
+    from mealkit.recipe.operations import Operations
+
 DEFAULT_PORT = 8000
 
 # Idle connections use 8 KiB each: 32 MiB in all.
 _CONNECTIONS = 4096
+
+# More than 100 budgets with all their fields.
+_OPS_BYTES = 128 * 1024
 
 # Python refuses to parse numbers of thousands of digits, and none here needs as many.
 _DIGITS = 7
@@ -79,6 +86,9 @@ class Settings:
     open: frozenset[str]
     """Paths that need no key, in addition to health: ``metrics``, ``docs`` (``MEALKIT_OPEN``,
     separated by commas)."""
+    ops: "Operations | None"
+    """The sections of ``ops`` that replace the kit's: prices, budgets, audit log (``MEALKIT_OPS``,
+    as JSON)."""
 
     @property
     def needs_no_keys(self) -> bool:
@@ -127,7 +137,34 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         is_behind_proxy=_choice(environment, "MEALKIT_FORWARDED", _FORWARDED) == "on",
         verified=_verified(environment),
         open=_open(environment),
+        ops=_ops(environment.get("MEALKIT_OPS", "")),
     )
+
+
+def _ops(text: str) -> "Operations | None":
+    if not text:
+        return None
+    # Late: pydantic takes time to import, and the port has to be open soon.
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from mealkit.recipe.operations import Operations  # noqa: PLC0415
+    from mealkit.untrusted import UntrustedError, parse_json  # noqa: PLC0415
+
+    name = "MEALKIT_OPS"
+    if len(text) > _OPS_BYTES:
+        message = f"{name} has more than {_OPS_BYTES} characters"
+        raise failure("CONFIG_INVALID", message, where=name)
+    try:
+        # The JSON parser of pydantic accepts a member twice.
+        parse_json(text.encode(errors="surrogateescape"))
+        return Operations.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        message = f"{name}: {place}: {first['msg'][:200]}"
+        raise failure("CONFIG_INVALID", message, where=name) from error
+    except UntrustedError as error:
+        raise failure("CONFIG_INVALID", f"{name}: {error}", where=name) from error
 
 
 def _verified(environment: Mapping[str, str]) -> Mapping[str, tuple[int, ...]]:

@@ -55,12 +55,31 @@ def refused(**changes):
             ("MEALKIT_VERIFIED", text)
             for text in ("[1]", "{", '{"a": 1}', '{"a": ["b"]}', "[" * 9999)
         ],
+        *[
+            ("MEALKIT_OPS", text)
+            for text in (
+                "{",
+                "[]",
+                '{"costs": {}}',
+                '{"cost": {}, "cost": {}}',
+                "[" * 9999,
+                "{}" + " " * 200_000,
+            )
+        ],
     ],
-    ids=range(34),
+    ids=range(40),
 )
 def test_a_value_that_cannot_be_used_names_its_variable(name, value):
     """Every setting has a form."""
     assert refused(**{name: value}) == ("CONFIG_INVALID", name)
+
+
+def test_a_deployment_states_sections_of_operations():
+    """The sections are read with the kit's own bounds; without any, the kit's are used."""
+    ops = read(MEALKIT_OPS='{"cost": {"gpu_hour": "2.50"}}').ops
+    assert ops.cost.gpu_hour == "2.50"
+    assert ops.model_fields_set == {"cost"}
+    assert read().ops is None
 
 
 def test_without_settings_the_image_decides():

@@ -42,6 +42,7 @@ from mealkit.preflight.override import labels, variables
 from mealkit.progress import SILENT, Progress
 from mealkit.recipe.kit import Contact, Gpu
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.operations import Operations, ops_json
 from mealkit.recipe.requirements import Requirements
 from mealkit.stores.blobs import VirtualBlob
 
@@ -76,6 +77,8 @@ class RunRequest:
     """The reasons for overriding blocking findings of the preflight, by code."""
     allowed: tuple[Path, ...] = ()
     """Folders that may contain the kit's files, besides its own folder."""
+    ops: Operations | None = None
+    """The sections of ``ops`` that replace the kit's."""
 
     @property
     def platform(self) -> Platform:
@@ -286,6 +289,7 @@ def _spec(
             "MEALKIT_IMAGE_DIGEST": str(image.digest),
             **variables(request.overrides),
             **_verified(image, mounted),
+            **({"MEALKIT_OPS": ops_json(request.ops)} if request.ops else {}),
             **_EMULATED_PROCESSOR.get(_foreign(image) or "", {}),
             **access,
         },
