@@ -31,6 +31,7 @@ from mealkit.runtime.life.canary import Canary
 from mealkit.runtime.life.start import Startup
 from mealkit.runtime.life.supervise import Supervisor
 from mealkit.runtime.life.warm_up import probe, warm
+from mealkit.runtime.life.watching import Watching
 from mealkit.runtime.life.worker_process import end_others
 from mealkit.runtime.state import Status
 from mealkit.runtime.watch.journal import Journal
@@ -67,6 +68,7 @@ class ServingContainer:
             Metrics(startup.lock.model.name),
             self._journal,
         )
+        self._watching = Watching(self._service)
         self._supervisor = Supervisor(startup, upstream)
         self._first_case = _first_case_of(self._service)
         self._stops: asyncio.Queue[signal.Signals] = asyncio.Queue()
@@ -95,6 +97,7 @@ class ServingContainer:
             end_others()
             server.should_exit = True
             await serving
+            self._watching.close()
 
     async def _live(self, serving: "asyncio.Task[None]") -> int:
         kit = asyncio.create_task(self._serve_kit())
