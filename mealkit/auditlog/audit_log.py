@@ -42,6 +42,8 @@ answered already have room."""
 _RESERVE = "reserve"
 _HELD_BYTES = 8 * 1024 * 1024
 _RETRY_SECONDS = 1.0
+# The most that a line has besides its fields.
+_FRAME_BYTES = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,7 @@ class AuditLog:
 
     def _make_room(self, more_bytes: int) -> None:
         """Begin a new file if a line does not fit into this one."""
-        if self._size_bytes + more_bytes <= self._settings.max_file_bytes:
+        if self._size_bytes + more_bytes + _FRAME_BYTES <= self._settings.max_file_bytes:
             return
         files = chain_files(self.folder)
         self._open_next(number_of(files[-1]) + 1)

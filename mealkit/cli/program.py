@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from mealkit.cli import (
     attest,
+    audit,
     build,
     catalog,
     check,
@@ -73,7 +74,7 @@ _NO_PATH = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
 _AS_JSON = "mealkit.as_json"
 
 # What a verb of several words begins with, and what its verbs are for.
-_GROUPS = {"catalog": catalog.HELP}
+_GROUPS = {"audit": audit.HELP, "catalog": catalog.HELP}
 
 _Verb = tuple[str, Callable[..., None], Sequence[str]]
 
@@ -172,6 +173,9 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
             ("logs", logs.logs, logs.EXAMPLES),
             ("stop", stop.stop, stop.EXAMPLES),
             ("key", key.key, key.EXAMPLES),
+            ("audit verify", audit.verify, audit.EXAMPLES["verify"]),
+            ("audit show", audit.show, audit.EXAMPLES["show"]),
+            ("audit checkpoint", audit.checkpoint, audit.EXAMPLES["checkpoint"]),
         ),
     ),
     (

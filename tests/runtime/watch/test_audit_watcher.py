@@ -26,6 +26,6 @@ def test_request_has_a_line(kit):
         headers={"X-Request-Id": "first"},
     )
     print(answer.text)
-    lines = kit.wait_for(lambda: [x for x in lines_of(kit) if x.get("id") == "first"][0:])
+    kit.wait_for(lambda: [x for x in lines_of(kit) if x.get("id") == "first"][0:])
     for line in lines_of(kit):
         print(line)
