@@ -535,6 +535,11 @@ CATALOGUE: dict[str, Entry] = {
     "NODE_RESOURCES": Entry("other pods have requested too much of the node", _PLATFORM, PreflightError, 503, "free the node, add another, or lower the requests of the deployment"),
     "NODE_IMAGE_VOLUMES": Entry("the node's Kubernetes cannot mount an image as a volume", _PLATFORM, PreflightError, 503, "keep the weights in the image, or in a PersistentVolumeClaim; image volumes need Kubernetes 1.33 with their feature gate, or 1.36"),
     # Cost and audit
+    "AUDIT_UNWRITABLE": Entry("the audit log cannot be written, and the kit answers nothing that it does not record", _PLATFORM, AuditError, 503, "make room on the disk of the audit log, or correct the folder's owner and mode; the kit goes on by itself"),
+    "AUDIT_KEY": Entry("a key of the audit log is missing or is not valid", _CALLER, AuditError, 400, "name the file with the keys: --key FILE; in the container: MEALKIT_AUDIT_KEY_FILE"),
+    "AUDIT_CHANGED": Entry("a line or a file of the audit log was changed, removed, replaced or moved", _PLATFORM, AuditError, 409, "keep the files as they are; compare them with a copy, and find out who could write to them"),
+    "AUDIT_CUT": Entry("lines are missing at the end or the beginning of an audit log", _PLATFORM, AuditError, 409, "look for the missing files or lines in copies of the log"),
+    "AUDIT_MISSING": Entry("there is no audit log, or not the line that was asked for", _CALLER, AuditError, 404, "name a folder with an audit log, its files, or a deployment; ops.audit in kit.yaml switches it on"),
     # Everything else
     "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --json > report.json"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),

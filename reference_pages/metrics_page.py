@@ -97,6 +97,7 @@ def _families() -> list[Metric]:
     metrics.missed("chat", 1.0, "REQUEST_TIMEOUT")
     metrics.failed(problem("REQUEST_TIMEOUT", ""))
     metrics.compared("salt", is_met=True)
+    metrics.watch_audit()
     metrics.watch_data(_CONTRACT).watch_drift(lambda: {"input": 0.0})
     families = text_string_to_metric_families(metrics.text().decode())
     return sorted(families, key=lambda family: family.name)

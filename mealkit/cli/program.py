@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from mealkit.cli import (
     attest,
+    audit,
     build,
     catalog,
     check,
@@ -74,7 +75,7 @@ _NO_PATH = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
 _AS_JSON = "mealkit.as_json"
 
 # What a verb of several words begins with, and what its verbs are for.
-_GROUPS = {"catalog": catalog.HELP}
+_GROUPS = {"audit": audit.HELP, "catalog": catalog.HELP}
 
 _Verb = tuple[str, Callable[..., None], Sequence[str]]
 
@@ -174,6 +175,9 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
             ("stop", stop.stop, stop.EXAMPLES),
             ("key", key.key, key.EXAMPLES),
             ("dashboard", dashboard.dashboard, dashboard.EXAMPLES),
+            ("audit verify", audit.verify, audit.EXAMPLES["verify"]),
+            ("audit show", audit.show, audit.EXAMPLES["show"]),
+            ("audit checkpoint", audit.checkpoint, audit.EXAMPLES["checkpoint"]),
         ),
     ),
     (

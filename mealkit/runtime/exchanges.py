@@ -27,6 +27,16 @@ class Outcome(StrEnum):
     """The caller disconnected before the end of the answer."""
 
 
+class BodyTap(Protocol):
+    """What sees the bodies of one exchange."""
+
+    def took(self, body: bytes) -> None:
+        """Take the caller's body, unpacked, once it was read; for a large one from a thread."""
+
+    def sent(self, piece: bytes) -> None:
+        """Take a piece of the answer's body, just before it is sent."""
+
+
 @dataclass(slots=True)
 class Exchange:
     """The facts of one request and its answer; those that are not known yet have their defaults."""
@@ -70,10 +80,20 @@ class Exchange:
     outcome: Outcome = Outcome.REFUSED
     problem: Problem | None = None
     """What went wrong."""
+    tap: BodyTap | None = None
+    """What sees the bodies, if something has to."""
+    cost: str = ""
+    """What was booked for it, in the currency of ``ops.cost``; empty without prices."""
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Further headers of the answer, if they are there before it begins."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Further fields of the request's line in the log."""
+
+    def sent(self, piece: bytes) -> None:
+        """Count a piece of the answer's body, just before it is sent."""
+        self.answer_bytes += len(piece)
+        if self.tap:
+            self.tap.sent(piece)
 
 
 class ExchangeWatcher(Protocol):

@@ -86,6 +86,8 @@ class Settings:
     open: frozenset[str]
     """Paths that need no key, in addition to health: ``metrics``, ``docs`` (``MEALKIT_OPEN``,
     separated by commas)."""
+    audit_key: Path | None
+    """The keys of the audit log; else the kit creates one (``MEALKIT_AUDIT_KEY_FILE``)."""
     ops: "Operations | None"
     """The sections of ``ops`` that replace the kit's: prices, budgets, audit log (``MEALKIT_OPS``,
     as JSON)."""
@@ -137,6 +139,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         is_behind_proxy=_choice(environment, "MEALKIT_FORWARDED", _FORWARDED) == "on",
         verified=_verified(environment),
         open=_open(environment),
+        audit_key=(
+            _folder(environment, "MEALKIT_AUDIT_KEY_FILE")
+            if environment.get("MEALKIT_AUDIT_KEY_FILE")
+            else None
+        ),
         ops=_ops(environment.get("MEALKIT_OPS", "")),
     )
 

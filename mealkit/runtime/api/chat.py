@@ -199,6 +199,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
         seed=body.get("seed"),
         length_check=length_check,
         inputs=chat_inputs(values.get("messages") or (), prompt),
+        prompt=prompt.name if prompt else "",
     )
 
 

@@ -40,7 +40,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     prompt = named_prompt(asked.prompt, asked.variables)
     body = {"model": asked.model, "input": fill_each(served, prompt, texts)}
     inputs = with_variables({"input": asked.input}, prompt.variables if prompt else {})
-    return Asked(PATH, body_of(body), inputs=inputs)
+    return Asked(PATH, body_of(body), inputs=inputs, prompt=prompt.name if prompt else "")
 
 
 CLASSIFY = Endpoint(

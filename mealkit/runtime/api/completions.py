@@ -75,6 +75,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
         inputs=prompt_inputs(
             asked.prompt if isinstance(asked.prompt, NamedPrompt) else values["prompt"]
         ),
+        prompt=asked.prompt.name if isinstance(asked.prompt, NamedPrompt) else "",
     )
 
 

@@ -86,7 +86,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     texts = fill_each(served, prompt, read_texts(asked.input))
     inputs = with_variables({"input": asked.input}, prompt.variables if prompt else {})
     body = body_of({"model": asked.model, "input": texts, **encoding})
-    return Asked(PATH, body, inputs=inputs)
+    return Asked(PATH, body, inputs=inputs, prompt=prompt.name if prompt else "")
 
 
 def _truncating(served: ServedModel) -> dict[str, Any]:

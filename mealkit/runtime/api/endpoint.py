@@ -77,6 +77,8 @@ class Asked:
     """The texts whose tokens the data contract limits."""
     data_warnings: str = ""
     """The violations of the data contract that do not refuse the request, for a header."""
+    prompt: str = ""
+    """The name of the kit's prompt that was applied; empty if none was."""
 
     @property
     def held_bytes(self) -> int:

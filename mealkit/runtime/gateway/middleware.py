@@ -55,8 +55,7 @@ class RequestMiddleware:
         scope["app"] = self
         if scope["path"] not in self._paths:
             scope["path"] = self._paths.usual(scope["path"])
-        exchange = _begun(scope)
-        EXCHANGE.set(exchange)
+        exchange = self._begun(scope)
         scope["state"] = {"request_id": exchange.request_id, "caller": "", "reached": False}
 
         async def send_marked(message: Message) -> None:
@@ -64,7 +63,7 @@ class RequestMiddleware:
                 exchange.status = message["status"]
                 self._mark(message, scope, exchange)
             else:
-                exchange.answer_bytes += len(message.get("body", b""))
+                exchange.sent(message.get("body", b""))
             await send(message)
 
         with self._service.open_request():
@@ -78,6 +77,19 @@ class RequestMiddleware:
                     answer = problem_answer(fault, exchange.request_id)
                     await answer(scope, receive, send_marked)
             self._end(scope, exchange)
+
+    def _begun(self, scope: Scope) -> Exchange:
+        exchange = Exchange(
+            request_id=_request_id(scope),
+            method=scope["method"],
+            path=scope["path"],
+            began_unix_seconds=time.time(),
+            began_seconds=time.perf_counter(),
+        )
+        EXCHANGE.set(exchange)
+        for arrived in self._service.arrivals:
+            arrived(exchange, scope)
+        return exchange
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope["state"]
@@ -157,16 +169,6 @@ class RequestMiddleware:
             status=status,
             **notes,
         )
-
-
-def _begun(scope: Scope) -> Exchange:
-    return Exchange(
-        request_id=_request_id(scope),
-        method=scope["method"],
-        path=scope["path"],
-        began_unix_seconds=time.time(),
-        began_seconds=time.perf_counter(),
-    )
 
 
 def _outcome(exchange: Exchange) -> Outcome:

@@ -86,9 +86,13 @@ class _Endpoints:
         service = self._service
         snapshot = service.lifecycle.snapshot()
         content = snapshot.as_json()
+        obstacle = service.obstacle
+        if obstacle:
+            reason = {"reason": obstacle.sentence, "owner": obstacle.owner.value}
+            content |= reason | {"problem": obstacle.as_json()}
         if snapshot.problem and (contact := service.contact(snapshot.problem)):
             content["contact"] = contact
-        if service.lifecycle.is_ready:
+        if service.lifecycle.is_ready and not obstacle:
             return JsonAnswer(content)
         return JsonAnswer(content, 503, {"Retry-After": "1"})
 

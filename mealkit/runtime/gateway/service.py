@@ -8,7 +8,7 @@ import asyncio
 import gc
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from mealkit.runtime.api.template_messages import readable_for
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.attribution import Attribution
 from mealkit.runtime.engine_traits import traits_of
-from mealkit.runtime.exchanges import EXCHANGE, Exchange, ExchangeWatcher
+from mealkit.runtime.exchanges import EXCHANGE, BodyTap, Exchange, ExchangeWatcher
 from mealkit.runtime.gateway.browsers import Browsers
 from mealkit.runtime.gateway.keys import Keys, take_secrets
 from mealkit.runtime.gateway.limits import FairQueue, Held, HeldBytes
@@ -56,6 +56,9 @@ _NEWS_SECONDS = 0.5
 
 # Up to this size a request is parsed without a thread: less than three milliseconds of work.
 _SMALL_BYTES = 16 * 1024
+
+# Up to this size a body is hashed without a thread: less than half a millisecond of work.
+_HASHED_BYTES = 256 * 1024
 
 # Probes may use any host name or address.
 _HEALTH = frozenset({*LIVE_PATHS, *READY_PATHS})
@@ -101,6 +104,10 @@ class Service:
     """Set while the kit is not ready."""
     watchers: tuple[ExchangeWatcher, ...] = ()
     """What is asked before the engine gets a request, and told when its answer has ended."""
+    arrivals: tuple[Callable[[Exchange, Scope], None], ...] = ()
+    """What sees a request when it arrives, before its caller is known; never raises."""
+    obstacle: Problem | None = None
+    """Why requests are refused, although the engine could answer them."""
 
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
@@ -170,6 +177,8 @@ class Service:
         body = await held.unless_needed(read_body(request, self.max_body_bytes, held.add))
         exchange = EXCHANGE.get()
         exchange.request_bytes = len(body)
+        if exchange.tap:
+            await self._show(body, exchange.tap)
         small = self.gate.small_bytes if self.gate else _SMALL_BYTES
         values = read_object(body) if len(body) <= small else None
         if values is not None and not fills_many(self.served, values):
@@ -273,6 +282,13 @@ class Service:
         # A name that no endpoint has may be a part of the caller's text.
         if problem.where and status_of(problem) < 500 and _PARAMETER.fullmatch(problem.where):
             notes["param"] = problem.where
+
+    @staticmethod
+    async def _show(body: bytes, tap: BodyTap) -> None:
+        if len(body) > _HASHED_BYTES:
+            await asyncio.to_thread(tap.took, body)
+        else:
+            tap.took(body)
 
     def _asked(self, endpoint: Endpoint, values: dict[str, Any]) -> Asked:
         self.served.resolve_alias(values)

@@ -31,6 +31,7 @@ from mealkit.runtime.life.canary import Canary
 from mealkit.runtime.life.start import Startup
 from mealkit.runtime.life.supervise import Supervisor
 from mealkit.runtime.life.warm_up import probe, warm
+from mealkit.runtime.life.watching import Watching
 from mealkit.runtime.life.worker_process import end_others
 from mealkit.runtime.state import Status
 from mealkit.runtime.watch.journal import Journal
@@ -70,6 +71,7 @@ class ServingContainer:
         metrics, image = self._service.metrics, startup.settings.image_digest
         metrics.identify(startup.lock, str(image or ""))
         self._service.watchers = (metrics.watch_exchanges(keys.names),)
+        self._watching = Watching(self._service)
         self._supervisor = Supervisor(startup, upstream)
         self._first_case = _first_case_of(self._service)
         self._stops: asyncio.Queue[signal.Signals] = asyncio.Queue()
@@ -98,6 +100,7 @@ class ServingContainer:
             end_others()
             server.should_exit = True
             await serving
+            self._watching.close()
 
     async def _live(self, serving: "asyncio.Task[None]") -> int:
         kit = asyncio.create_task(self._serve_kit())

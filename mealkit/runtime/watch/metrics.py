@@ -206,6 +206,17 @@ class Metrics:
         """Record whether the answer to a case of the kit meets its expectation."""
         self._cases.labels(case).set(is_met)
 
+    def watch_audit(self) -> Callable[[float], None]:
+        """Return what counts lines that are missing in the audit log."""
+        unwritable = "AUDIT_UNWRITABLE"
+        self._failures.labels(unwritable, CATALOGUE[unwritable].owner.value)
+        lost = Counter(
+            "mealkit_audit_lost",
+            "Lines that are missing in the audit log, because the disk was full",
+            registry=self._registry,
+        )
+        return lost.inc
+
     def watch_data(self, contract: DataContract) -> DataMetrics:
         """Return the metrics of a kit's data contract; its counters begin at 0."""
         for rules in contract.inputs.values():
