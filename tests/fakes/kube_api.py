@@ -59,7 +59,13 @@ class Fate:
 
 
 def crashed(message: str, code: int = 10, reason: str = "Error") -> Fate:
-    ended = {"exitCode": code, "reason": reason, "message": message, "startedAt": _TIME, "finishedAt": _TIME}
+    ended = {
+        "exitCode": code,
+        "reason": reason,
+        "message": message,
+        "startedAt": _TIME,
+        "finishedAt": _TIME,
+    }
     waiting = {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}
     return Fate(ready=False, state={"waiting": waiting}, last={"terminated": ended}, restarts=1)
 
@@ -70,7 +76,12 @@ def waiting(reason: str, message: str, events: tuple = ()) -> Fate:
 
 
 def unschedulable(message: str) -> Fate:
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": message,
+    }
     return Fate(ready=False, state={}, phase="Pending", conditions=(condition,))
 
 
@@ -120,7 +131,10 @@ class KubeApi(Quiet):
             "current-context": "here",
             "clusters": [{"name": "here", "cluster": {"server": self.url}}],
             "users": [{"name": "me", "user": {"token": token}}],
-            "contexts": [{"name": "here", "context": entry}, {"name": "other", "context": {**entry, "namespace": "other"}}],
+            "contexts": [
+                {"name": "here", "context": entry},
+                {"name": "other", "context": {**entry, "namespace": "other"}},
+            ],
         }
         path.write_text(yaml.safe_dump(form))
         return path
@@ -137,7 +151,9 @@ class KubeApi(Quiet):
             kind = "MODIFIED" if path in self.objects else "ADDED"
             self.version += 1
             metadata = item["metadata"]
-            metadata.setdefault("uid", hashlib.sha256(f"{path}{self.version}".encode()).hexdigest()[:32])
+            metadata.setdefault(
+                "uid", hashlib.sha256(f"{path}{self.version}".encode()).hexdigest()[:32]
+            )
             metadata.setdefault("creationTimestamp", _TIME)
             metadata["resourceVersion"] = str(self.version)
             self.objects[path] = item
@@ -157,27 +173,52 @@ class KubeApi(Quiet):
 
     # Server-side apply
 
-    def apply(self, place: re.Match, body: dict, manager: str, *, force: bool, dry: bool) -> tuple[int, dict]:
+    def apply(
+        self, place: re.Match, body: dict, manager: str, *, force: bool, dry: bool
+    ) -> tuple[int, dict]:
         with self.changed:
             path = place[0]
             live = copy.deepcopy(self.objects.get(path))
             stated = body["metadata"].get("resourceVersion")
             if live and stated and stated != live["metadata"]["resourceVersion"]:
-                return 409, status(409, "Conflict", f'Operation cannot be fulfilled on {place["plural"]} "{place["name"]}": the object has been modified')
+                return 409, status(
+                    409,
+                    "Conflict",
+                    f'Operation cannot be fulfilled on {place["plural"]} "{place["name"]}": the object has been modified',
+                )
             owned = copy.deepcopy(self.owned.get(path, {}))
             new = dict(_leaves(body))
             causes = []
-            merged = live or {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": {"name": place["name"], "namespace": place["namespace"]}}
+            merged = live or {
+                "apiVersion": body["apiVersion"],
+                "kind": body["kind"],
+                "metadata": {"name": place["name"], "namespace": place["namespace"]},
+            }
             for other, fields in owned.items():
                 if other == manager:
                     continue
-                for leaf in [key for key in new if key in fields and _look(merged, key) != new[key]]:
-                    causes.append({"reason": "FieldManagerConflict", "message": f'conflict with "{other}" using {body["apiVersion"]}', "field": _shown(leaf)})
+                for leaf in [
+                    key for key in new if key in fields and _look(merged, key) != new[key]
+                ]:
+                    causes.append(
+                        {
+                            "reason": "FieldManagerConflict",
+                            "message": f'conflict with "{other}" using {body["apiVersion"]}',
+                            "field": _shown(leaf),
+                        }
+                    )
                     if force:
                         del fields[leaf]
             if causes and not force:
-                return 409, status(409, "Conflict", f"Apply failed with {len(causes)} conflicts", {"causes": causes})
-            others = {leaf for other, fields in owned.items() if other != manager for leaf in fields}
+                return 409, status(
+                    409,
+                    "Conflict",
+                    f"Apply failed with {len(causes)} conflicts",
+                    {"causes": causes},
+                )
+            others = {
+                leaf for other, fields in owned.items() if other != manager for leaf in fields
+            }
             for leaf in set(owned.get(manager, {})) - set(new) - others:
                 _remove(merged, leaf)
             for leaf, value in new.items():
@@ -186,7 +227,9 @@ class KubeApi(Quiet):
             before = copy.deepcopy(live["spec"]) if live and "spec" in live else None
             _default(merged)
             metadata = merged["metadata"]
-            metadata["managedFields"] = [_managed(name, body["apiVersion"], fields) for name, fields in owned.items()]
+            metadata["managedFields"] = [
+                _managed(name, body["apiVersion"], fields) for name, fields in owned.items()
+            ]
             if before != merged.get("spec") and merged["kind"] in {"Deployment", "Job"}:
                 metadata["generation"] = metadata.get("generation", 0) + 1
             if dry:
@@ -209,27 +252,67 @@ class KubeApi(Quiet):
         template = copy.deepcopy(deployment["spec"]["template"])
         digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
         set_path = f"{sets}/{name}-{digest}"
-        mine = [item for item in self.objects.values() if item["kind"] == "ReplicaSet" and _is_owned(item, deployment)]
-        revision = 1 + max((int(item["metadata"]["annotations"]["deployment.kubernetes.io/revision"]) for item in mine), default=0)
+        mine = [
+            item
+            for item in self.objects.values()
+            if item["kind"] == "ReplicaSet" and _is_owned(item, deployment)
+        ]
+        revision = 1 + max(
+            (
+                int(item["metadata"]["annotations"]["deployment.kubernetes.io/revision"])
+                for item in mine
+            ),
+            default=0,
+        )
         current = self.objects.get(set_path)
-        if current and current["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == str(revision - 1) and current["spec"]["replicas"]:
+        if (
+            current
+            and current["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
+            == str(revision - 1)
+            and current["spec"]["replicas"]
+        ):
             revision -= 1
         template["metadata"]["labels"]["pod-template-hash"] = digest
-        annotations = {**deployment["metadata"].get("annotations", {}), "deployment.kubernetes.io/revision": str(revision)}
+        annotations = {
+            **deployment["metadata"].get("annotations", {}),
+            "deployment.kubernetes.io/revision": str(revision),
+        }
         replicas = deployment["spec"]["replicas"]
         made = {
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
-            "metadata": {"name": f"{name}-{digest}", "namespace": namespace, "labels": template["metadata"]["labels"], "annotations": annotations, "ownerReferences": [_owner(deployment)]},
-            "spec": {"replicas": replicas, "selector": {"matchLabels": {**deployment["spec"]["selector"]["matchLabels"], "pod-template-hash": digest}}, "template": template},
+            "metadata": {
+                "name": f"{name}-{digest}",
+                "namespace": namespace,
+                "labels": template["metadata"]["labels"],
+                "annotations": annotations,
+                "ownerReferences": [_owner(deployment)],
+            },
+            "spec": {
+                "replicas": replicas,
+                "selector": {
+                    "matchLabels": {
+                        **deployment["spec"]["selector"]["matchLabels"],
+                        "pod-template-hash": digest,
+                    }
+                },
+                "template": template,
+            },
             "status": {"replicas": 0, "observedGeneration": 1},
         }
         made["metadata"]["uid"] = current["metadata"]["uid"] if current else f"rs-{digest}-{name}"
         self.put(sets, made)
-        deployment["metadata"].setdefault("annotations", {})["deployment.kubernetes.io/revision"] = str(revision)
+        deployment["metadata"].setdefault("annotations", {})[
+            "deployment.kubernetes.io/revision"
+        ] = str(revision)
         fate = self._fate(template)
         if fate.create_error:
-            condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": fate.create_error}
+            condition = {
+                "type": "ReplicaFailure",
+                "status": "True",
+                "reason": "FailedCreate",
+                "message": fate.create_error,
+            }
             made["status"]["conditions"] = [condition]
             self._count(path)
             return
@@ -243,9 +326,23 @@ class KubeApi(Quiet):
     def _add_pod(self, owner: dict, number: int, template: dict) -> str:
         namespace, name = owner["metadata"]["namespace"], f"{owner['metadata']['name']}-{number}"
         collection = f"/api/v1/namespaces/{namespace}/pods"
-        metadata = {**copy.deepcopy(template["metadata"]), "name": name, "namespace": namespace, "ownerReferences": [_owner(owner)]}
+        metadata = {
+            **copy.deepcopy(template["metadata"]),
+            "name": name,
+            "namespace": namespace,
+            "ownerReferences": [_owner(owner)],
+        }
         spec = copy.deepcopy(template["spec"])
-        self.put(collection, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": "Pending"}})
+        self.put(
+            collection,
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": metadata,
+                "spec": spec,
+                "status": {"phase": "Pending"},
+            },
+        )
         return f"{collection}/{name}"
 
     def _meet(self, path: str, deployment: str | None) -> None:
@@ -270,7 +367,11 @@ class KubeApi(Quiet):
             }
             for item in pod["spec"]["containers"]
         ]
-        pod["status"] = {"phase": fate.phase, "conditions": [*fate.conditions, ready], "containerStatuses": containers if placed else None}
+        pod["status"] = {
+            "phase": fate.phase,
+            "conditions": [*fate.conditions, ready],
+            "containerStatuses": containers if placed else None,
+        }
         pod["status"] |= {"reason": fate.reason, "message": fate.message}
         for number, (reason, message) in enumerate(fate.events):
             self.event(pod, reason, message, number)
@@ -287,8 +388,15 @@ class KubeApi(Quiet):
         event = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{metadata['name']}.{reason.lower()}.{number}", "namespace": metadata["namespace"]},
-            "involvedObject": {"kind": about["kind"], "name": metadata["name"], "uid": metadata["uid"]},
+            "metadata": {
+                "name": f"{metadata['name']}.{reason.lower()}.{number}",
+                "namespace": metadata["namespace"],
+            },
+            "involvedObject": {
+                "kind": about["kind"],
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+            },
             "type": "Warning",
             "reason": reason,
             "message": message,
@@ -299,8 +407,16 @@ class KubeApi(Quiet):
     def _remove_old(self, path: str) -> None:
         """End one pod of an older revision for each new one that is ready: maxUnavailable 0."""
         deployment = self.objects[path]
-        old = [key for key, item in self._pods(deployment).items() if not self._is_new(item, deployment)]
-        ready = [item for item in self._pods(deployment).values() if self._is_new(item, deployment) and _ready(item)]
+        old = [
+            key
+            for key, item in self._pods(deployment).items()
+            if not self._is_new(item, deployment)
+        ]
+        ready = [
+            item
+            for item in self._pods(deployment).values()
+            if self._is_new(item, deployment) and _ready(item)
+        ]
         keep = max(0, deployment["spec"]["replicas"] - len(ready))
         for key in old[keep:]:
             self.drop(key)
@@ -308,10 +424,18 @@ class KubeApi(Quiet):
     def _pods(self, deployment: dict) -> dict[str, dict]:
         wanted = deployment["spec"]["selector"]["matchLabels"].items()
         found = {key: item for key, item in self.objects.items() if item["kind"] == "Pod"}
-        return {key: item for key, item in found.items() if wanted <= item["metadata"]["labels"].items()}
+        return {
+            key: item for key, item in found.items() if wanted <= item["metadata"]["labels"].items()
+        }
 
     def _is_new(self, pod: dict, deployment: dict) -> bool:
-        newest = next(item for item in self.named("replicasets").values() if _is_owned(item, deployment) and item["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"])
+        newest = next(
+            item
+            for item in self.named("replicasets").values()
+            if _is_owned(item, deployment)
+            and item["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
+            == deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
+        )
         return _is_owned(pod, newest)
 
     def _count(self, path: str, extra: dict | None = None) -> None:
@@ -335,13 +459,17 @@ class KubeApi(Quiet):
             if _is_owned(item, deployment):
                 mine = [pod for pod in pods.values() if _is_owned(pod, item)]
                 item["status"] |= {"replicas": len(mine)}
-                item["spec"]["replicas"] = len(mine) or (deployment["spec"]["replicas"] if item["status"].get("conditions") else 0)
+                item["spec"]["replicas"] = len(mine) or (
+                    deployment["spec"]["replicas"] if item["status"].get("conditions") else 0
+                )
         self.put(path.rpartition("/")[0], deployment)
 
     def _start_job(self, path: str) -> None:
         job = self.objects[path]
         template = copy.deepcopy(job["spec"]["template"])
-        template["metadata"].setdefault("labels", {})["batch.kubernetes.io/job-name"] = job["metadata"]["name"]
+        template["metadata"].setdefault("labels", {})["batch.kubernetes.io/job-name"] = job[
+            "metadata"
+        ]["name"]
         pod = self._add_pod(job, 0, template)
 
         def end() -> None:
@@ -385,14 +513,27 @@ class _Handler(BaseHTTPRequestHandler):
         server.requests.append((method, self.path))
         server.authorizations.add(self.headers.get("Authorization", ""))
         for refusal in server.refusals:
-            if refusal.method == method and refusal.path in self.path and refusal.times > 0 and refusal.dry in {None, "dryRun" in query}:
+            if (
+                refusal.method == method
+                and refusal.path in self.path
+                and refusal.times > 0
+                and refusal.dry in {None, "dryRun" in query}
+            ):
                 refusal.times -= 1
-                self._answer(refusal.status, refusal.body or status(refusal.status, "Refused", refusal.message), refusal.headers)
+                self._answer(
+                    refusal.status,
+                    refusal.body or status(refusal.status, "Refused", refusal.message),
+                    refusal.headers,
+                )
                 return
         if place is None or place["plural"] in server.missing:
-            self._answer(404, status(404, "NotFound", "the server could not find the requested resource"))
+            self._answer(
+                404, status(404, "NotFound", "the server could not find the requested resource")
+            )
         elif place["namespace"] not in {None, NAMESPACE, "other"} and method == "PATCH":
-            self._answer(404, status(404, "NotFound", f'namespaces "{place["namespace"]}" not found'))
+            self._answer(
+                404, status(404, "NotFound", f'namespaces "{place["namespace"]}" not found')
+            )
         elif place["part"] == "log":
             pod = server.objects.get(place[0].removesuffix("/log"))
             self._raw(200, (server._fate(pod).log if pod else "").encode(), "text/plain")
@@ -411,7 +552,9 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.changed:
             item = self.server.objects.get(place[0])
             if item is None:
-                self._answer(404, status(404, "NotFound", f'{place["plural"]} "{place["name"]}" not found'))
+                self._answer(
+                    404, status(404, "NotFound", f'{place["plural"]} "{place["name"]}" not found')
+                )
                 return
             if method == "DELETE":
                 self.server.drop(place[0])
@@ -419,15 +562,26 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list(self, place: re.Match, query: dict) -> None:
         with self.server.changed:
-            pattern = re.compile(f"{re.escape(place['collection'])}/[^/]+" if place["namespace"] else rf"/api/v1(/namespaces/[^/]+)?/{place['plural']}/[^/]+")
-            found = [item for key, item in sorted(self.server.objects.items()) if pattern.fullmatch(key) and _selected(item, query)]
+            pattern = re.compile(
+                f"{re.escape(place['collection'])}/[^/]+"
+                if place["namespace"]
+                else rf"/api/v1(/namespaces/[^/]+)?/{place['plural']}/[^/]+"
+            )
+            found = [
+                item
+                for key, item in sorted(self.server.objects.items())
+                if pattern.fullmatch(key) and _selected(item, query)
+            ]
             begin, limit = int(query.get("continue") or 0), int(query.get("limit") or 500)
             page = found[begin : begin + limit]
             metadata = {"resourceVersion": str(self.server.version)}
             if begin + limit < len(found):
                 metadata["continue"] = str(begin + limit)
             kind = _KINDS.get(place["plural"], "Thing")
-            self._answer(200, {"kind": f"{kind}List", "apiVersion": "v1", "metadata": metadata, "items": page})
+            self._answer(
+                200,
+                {"kind": f"{kind}List", "apiVersion": "v1", "metadata": metadata, "items": page},
+            )
 
     def _watch(self, collection: str, query: dict) -> None:
         since = int(query.get("resourceVersion") or 0)
@@ -441,7 +595,10 @@ class _Handler(BaseHTTPRequestHandler):
             if since < server.oldest:
                 self._line("ERROR", status(410, "Expired", "too old resource version"))
                 return
-            self._line("BOOKMARK", {"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": str(since)}})
+            self._line(
+                "BOOKMARK",
+                {"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": str(since)}},
+            )
             while server.pending:
                 server.pending.pop(0)()
             for version, kind, at, item in server.changes:
@@ -478,7 +635,16 @@ def kube_api() -> Iterator[KubeApi]:
 
 
 def status(code: int, reason: str, message: str, details: dict | None = None) -> dict:
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code, "reason": reason, "message": message, "details": details or {}}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "code": code,
+        "reason": reason,
+        "message": message,
+        "details": details or {},
+    }
 
 
 def _is_owned(item: dict, owner: dict) -> bool:
@@ -487,11 +653,20 @@ def _is_owned(item: dict, owner: dict) -> bool:
 
 
 def _owner(item: dict) -> dict:
-    return {"apiVersion": item["apiVersion"], "kind": item["kind"], "name": item["metadata"]["name"], "uid": item["metadata"]["uid"], "controller": True}
+    return {
+        "apiVersion": item["apiVersion"],
+        "kind": item["kind"],
+        "name": item["metadata"]["name"],
+        "uid": item["metadata"]["uid"],
+        "controller": True,
+    }
 
 
 def _ready(pod: dict) -> bool:
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in pod["status"].get("conditions", ()))
+    return any(
+        item["type"] == "Ready" and item["status"] == "True"
+        for item in pod["status"].get("conditions", ())
+    )
 
 
 def _selected(item: dict, query: dict) -> bool:
@@ -520,7 +695,14 @@ def _key(name: str, item: object) -> str | None:
 
 
 def _leaves(value: object, path: tuple = ()) -> Iterator[tuple[tuple, object]]:
-    own = {("f:apiVersion",), ("f:kind",), ("f:metadata", "f:name"), ("f:metadata", "f:namespace"), ("f:metadata", "f:resourceVersion"), ("f:status",)}
+    own = {
+        ("f:apiVersion",),
+        ("f:kind",),
+        ("f:metadata", "f:name"),
+        ("f:metadata", "f:namespace"),
+        ("f:metadata", "f:resourceVersion"),
+        ("f:status",),
+    }
     if path in own:
         return
     if isinstance(value, dict) and value:
@@ -578,7 +760,14 @@ def _managed(manager: str, version: str, fields: dict) -> dict:
         node = tree
         for step in path:
             node = node.setdefault(step, {})
-    return {"manager": manager, "operation": "Apply", "apiVersion": version, "time": _TIME, "fieldsType": "FieldsV1", "fieldsV1": tree}
+    return {
+        "manager": manager,
+        "operation": "Apply",
+        "apiVersion": version,
+        "time": _TIME,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": tree,
+    }
 
 
 def _default(item: dict) -> None:

@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mealkit.containers.container import Container, Exit
-from mealkit.errors import CATALOGUE, QUOTED, MealkitError, Owner, Problem, failure, failures, problem
+from mealkit.errors import (
+    CATALOGUE,
+    QUOTED,
+    MealkitError,
+    Owner,
+    Problem,
+    failure,
+    failures,
+    problem,
+)
 from mealkit.evidence.recognition import Evidence, is_measured, recognise
 from mealkit.pipeline.machine.clients import ContainerClient
 from mealkit.progress import Progress
