@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from tests.fakes.odd_server import Quiet
+from fakes.odd_server import Quiet
 
 NAMESPACE = "kits"
 _LISTS_BY = {"containers": "name", "initContainers": "name", "volumes": "name", "env": "name"} | {
