@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 NAME = os.environ.get("REVISION", "")
@@ -84,7 +85,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _until_gone(self) -> None:
         """Wait until the caller has closed its connection; /go tells it."""
-        self.connection.recv(1)
+        with suppress(ConnectionResetError):
+            self.connection.recv(1)
         go.set()
         self.close_connection = True
 
