@@ -39,7 +39,6 @@ from mealkit.containers.docker_options import (
     options,
     require_devices,
 )
-from mealkit.containers.front_config import network_alias
 from mealkit.errors import MealkitError, failure
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ class DockerClient:
                 theirs = client.containers.get(created["Id"])
                 try:
                     if spec.network:
-                        join_network(client, spec.network, theirs, network_alias(spec.name))
+                        join_network(client, spec.network, theirs)
                     theirs.start()
                     theirs.reload()
                     if spec.gpus and is_podman(client):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from mealkit.addresses import LOOPBACK, caller_address
 from mealkit.containers.docker import DockerClient
 from mealkit.containers.docker_connection import remote_host
+from mealkit.containers.docker_network import address_in
 from mealkit.containers.front_config import CONFIG_NAME, Route, Target, front_config, stated_route
 from mealkit.containers.front_container import (
     found,
@@ -106,21 +107,15 @@ class Front:
             ContainerError: ``CONTAINER_NOT_FOUND``, the target does not run in the network.
             DeploymentError: ``FRONT_FAILED``, the front does not run, or does not answer.
         """
-        wanted = None if target is None else Target.parse(target)
         with self._held():
             slots = self._control.slots()
-            chosen = None
-            if wanted is not None:
-                address = self._address_of(wanted)
-                chosen = self._slot_for(wanted, slots)
-                self._write(Route(wanted, chosen.name))
-                if chosen.host and not chosen.has(wanted):
-                    self._control.begin_counting()
-                self._control.prepare(chosen, wanted, address)
-            else:
-                self._write(None)
-            others = [slot.name for slot in slots.values() if slot.is_ready and slot is not chosen]
-            self._control.switch(chosen.name if chosen else None, others)
+            route = None if target is None else self._route_to(Target.parse(target), slots)
+            self._write(route)
+            if route:
+                self._prepare(slots[route.slot], route)
+            chosen = route.slot if route else None
+            others = [slot.name for slot in slots.values() if slot.is_ready and slot.name != chosen]
+            self._control.switch(chosen, others)
 
     def sessions(self, target: str) -> int:
         """Return how many requests a target is answering, or is about to get.
@@ -136,8 +131,8 @@ class Front:
         Raises:
             DeploymentError: ``FRONT_FAILED``.
         """
-        wanted = Target.parse(target)
-        own = _own(wanted, self._control.slots())
+        place = self._place_of(Target.parse(target))
+        own = next((slot for slot in self._control.slots().values() if slot.place == place), None)
         return self._control.totals().get(own.name, NO_TOTALS) if own else NO_TOTALS
 
     def is_serving(self, target: str) -> bool:
@@ -146,9 +141,8 @@ class Front:
         Raises:
             DeploymentError: ``FRONT_FAILED``.
         """
-        wanted = Target.parse(target)
-        ready = [slot for slot in self._control.slots().values() if slot.is_ready]
-        return len(ready) == 1 and ready[0].has(wanted)
+        ready = [slot.place for slot in self._control.slots().values() if slot.is_ready]
+        return ready == [self._place_of(Target.parse(target))]
 
     def state(self) -> FrontState:
         """Return whether it runs, its published address, and the target in its configuration.
@@ -201,32 +195,47 @@ class Front:
         path = self._folder / "config" / CONFIG_NAME
         write_whole(path, front_config(route).encode(), mode=0o644)
 
-    def _slot_for(self, target: Target, slots: dict[str, Slot]) -> Slot:
-        """Return the target's slot; else an unused one, else the idlest, unused for longest."""
-        own = _own(target, slots)
-        if own is not None:
-            return own
-        totals = self._control.totals()
-        return min(
-            (slot for slot in slots.values() if not slot.is_ready),
-            key=lambda slot: (totals[slot.name].sessions, bool(slot.host), -slot.changed_seconds),
-        )
-
-    def _address_of(self, target: Target) -> str:
-        import docker.errors  # noqa: PLC0415
-
-        with self._client.connected(f"find {target.name}") as client:
-            try:
-                joined = client.containers.get(target.name).attrs["NetworkSettings"]["Networks"]
-            except docker.errors.NotFound:
-                joined = {}
-        address = (joined.get(self._spec.network) or {}).get("IPAddress")
+    def _route_to(self, target: Target, slots: dict[str, Slot]) -> Route:
+        """Return the route to a target: by its slot, else by a new one, else by the idlest."""
+        address = self._address_of(target)
         if not address:
             raise failure(
                 "CONTAINER_NOT_FOUND",
                 f"{target.name} does not run in the network {self._spec.network}",
             )
-        return str(address)
+        place = f"{address}:{target.port}"
+        own = next((slot.name for slot in slots.values() if slot.place == place), None)
+        if own is None:
+            totals = self._control.totals()
+            own = min(
+                (slot for slot in slots.values() if not slot.is_ready),
+                key=lambda slot: (
+                    totals[slot.name].sessions,
+                    not slot.is_new,
+                    -slot.changed_seconds,
+                ),
+            ).name
+        return Route(target, address, own)
+
+    def _prepare(self, slot: Slot, route: Route) -> None:
+        if slot.place == f"{route.address}:{route.target.port}":
+            return
+        if not slot.is_new:
+            self._control.begin_counting()  # its numbers are those of another revision
+        self._control.prepare(slot.name, route.address, route.target.port)
+
+    def _place_of(self, target: Target) -> str:
+        return f"{self._address_of(target)}:{target.port}"
+
+    def _address_of(self, target: Target) -> str:
+        """Return a container's address in the network, which it keeps; empty if there is none."""
+        import docker.errors  # noqa: PLC0415
+
+        with self._client.connected(f"find {target.name}") as client:
+            try:
+                return address_in(client.containers.get(target.name).attrs, self._spec.network)
+            except docker.errors.NotFound:
+                return ""
 
     def _wait(self, client: "docker.DockerClient") -> None:
         """Wait until the front answers at its control socket."""
@@ -257,9 +266,3 @@ class Front:
             port=published_port(theirs) if theirs else 0,
             stated=str(stated.target) if stated else None,
         )
-
-
-def _own(target: Target, slots: dict[str, Slot]) -> Slot | None:
-    """Return the slot of a target; of several, the one that gets requests."""
-    own = [slot for slot in slots.values() if slot.has(target)]
-    return max(own, key=lambda slot: slot.is_ready, default=None)

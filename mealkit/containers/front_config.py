@@ -1,13 +1,11 @@
 """Writes the configuration of a deployment's front, and reads back the target that it states.
 
 A front is HAProxy. Its servers are *slots*: one has the address of the revision that gets new
-requests, others may still have old ones whose answers are not complete. All slots exist from the
-start, because HAProxy follows changes of a name's address only for servers of its configuration.
+requests, others may still have those of old revisions whose answers are not complete.
 
 Nothing is buffered, changed or retried once a revision has received a request.
 """
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -27,13 +25,13 @@ CONTROL_FOLDER = "/run/mealkit-front"
 CONTROL_NAME = "control.sock"
 
 NOWHERE = "127.0.0.1:1"
-"""The address of a slot that is not used; nothing is looked up for it."""
+"""The address of a slot that was never used."""
 
 # The first line of the file states it in a form that is read back.
 _STATED = re.compile(
-    r"# target: (?:none|(?P<slot>r[0-9]{1,2}) (?P<name>[a-zA-Z0-9_.-]{1,128}):(?P<port>[0-9]{1,5}))"
+    r"# target: (?:none|(?P<slot>r[0-9]{1,2}) (?P<name>[a-zA-Z0-9_.-]{1,128}):(?P<port>[0-9]{1,5})"
+    r" at (?P<address>[0-9.]{7,15}))"
 )
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +54,17 @@ class Target:
             raise failure("USAGE", f"{text!r} is not a container and its port, such as demo-1:8000")
         return cls(name, int(port))
 
-    @property
-    def host(self) -> str:
-        """Its name in the network."""
-        return network_alias(self.name)
-
     def __str__(self) -> str:
         return f"{self.name}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The target of new requests, and its slot."""
+    """The target of new requests, its address in the front's network, and its slot."""
 
     target: Target
+    address: str
     slot: str
-
-
-def network_alias(name: str) -> str:
-    """Return the name under which a container is looked up: names of containers are not all DNS."""
-    if _LABEL.fullmatch(name):
-        return name
-    return f"k-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def stated_route(text: str) -> Route | None:
@@ -85,25 +72,24 @@ def stated_route(text: str) -> Route | None:
     match = _STATED.fullmatch(text.partition("\n")[0])
     if match is None or match["slot"] not in SLOTS:
         return None
-    return Route(Target(match["name"], int(match["port"])), match["slot"])
+    return Route(Target(match["name"], int(match["port"])), match["address"], match["slot"])
 
 
 def front_config(route: Route | None) -> str:
     """Return the configuration with which a front starts; only the route's slot gets requests."""
-    stated = f"{route.slot} {route.target}" if route else "none"
+    stated = f"{route.slot} {route.target} at {route.address}" if route else "none"
     lines = [f"# target: {stated}", *_HEAD.splitlines(), *map(_answer, _ANSWERS.items())]
     return "\n".join([*lines, *_TAIL.splitlines(), *(_server(slot, route) for slot in SLOTS), ""])
 
 
 def _server(slot: str, route: Route | None) -> str:
     if route and slot == route.slot:
-        return f"    server {slot} {route.target.host}:{route.target.port}"
+        return f"    server {slot} {route.address}:{route.target.port}"
     return f"    server {slot} {NOWHERE} disabled"
 
 
 # Each line that is not obvious:
 # - bufsize, maxhdr: the gateway's own limits of a request's head are smaller.
-# - hold: an address stays in use while a container restarts; HAProxy asks for it every second.
 # - server, tunnel: the kit itself limits how long an answer takes.
 # - http-keep-alive, http-request: the gateway's own limits of idle and slow callers.
 # - retries: only of connections that were not established, one second apart.
@@ -117,18 +103,6 @@ global
     tune.bufsize 73728
     tune.http.maxhdr 512
     hard-stop-after 30s
-
-resolvers engine
-    parse-resolv-conf
-    accepted_payload_size 8192
-    timeout resolve 1s
-    timeout retry 1s
-    hold valid 1s
-    hold obsolete 10s
-    hold nx 10s
-    hold refused 30s
-    hold timeout 30s
-    hold other 30s
 
 defaults
     mode http
@@ -153,7 +127,7 @@ frontend front
 
 backend {BACKEND}
     balance roundrobin
-    default-server resolvers engine resolve-prefer ipv4 init-addr none pool-purge-delay 5s
+    default-server pool-purge-delay 5s
 """
 
 # What HAProxy answers itself: status, mealkit's code, and the message.

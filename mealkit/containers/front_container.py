@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mealkit.containers.docker_network import join_network
+from mealkit.containers.docker_network import make_network
 from mealkit.containers.docker_options import confined_security, is_podman
 from mealkit.containers.front_config import (
     CONFIG_FOLDER,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from docker.models.networks import Network
 
 _LABEL_ADDRESS = "dev.mealkit.front.address"
-_ALIAS = "mealkit-front"
 # 4096 connections with two buffers of 72 KiB each, while a request and its answer are passed on.
 _MEMORY_BYTES = 768 * 1024 * 1024
 _PIDS_LIMIT = 64
@@ -43,10 +42,19 @@ def make_networks(client: "docker.DockerClient", spec: FrontSpec) -> None:
     Raises:
         DeploymentError: ``FRONT_FAILED``, another network has one of the names.
     """
-    quiet = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
-    _make(client, spec, spec.network, internal=True, options={})
-    alone = {**quiet, "com.docker.network.bridge.enable_icc": "false"}
-    _make(client, spec, port_network(spec), internal=False, options=alone)
+    labels = {LABEL_FRONT: spec.name}
+    if not _exists(client, spec, spec.network):
+        make_network(client, spec.network, labels)
+    if not _exists(client, spec, port_network(spec)):
+        client.networks.create(
+            port_network(spec),
+            driver="bridge",
+            labels=labels,
+            options={
+                "com.docker.network.bridge.enable_icc": "false",
+                "com.docker.network.bridge.enable_ip_masquerade": "false",
+            },
+        )
 
 
 def port_network(spec: FrontSpec) -> str:
@@ -114,10 +122,8 @@ def removed(client: "docker.DockerClient", spec: FrontSpec) -> None:
     theirs = found(client, spec)
     if theirs is not None:
         destroyed(theirs)
-    for name in (spec.network, port_network(spec)):
-        network = _network(client, name)
-        if network is not None and _labels(network).get(LABEL_FRONT) == spec.name:
-            network.remove()
+    for network in client.networks.list(filters={"label": f"{LABEL_FRONT}={spec.name}"}):
+        network.remove()
 
 
 def _fits(theirs: "Container", spec: FrontSpec) -> bool:
@@ -148,7 +154,7 @@ def _created(
     )
     theirs = client.containers.get(made["Id"])
     try:
-        join_network(client, spec.network, theirs, _ALIAS)
+        client.networks.get(spec.network).connect(theirs)
         theirs.start()
     except BaseException:
         destroyed(theirs)
@@ -177,9 +183,6 @@ def _host_config(
         pids_limit=_PIDS_LIMIT,
         mem_limit=_MEMORY_BYTES,
         memswap_limit=_MEMORY_BYTES,
-        # The engine passes on what it does not know, such as the name of a stopped revision: it
-        # must ask nobody for it. podman has no resolver of its own in front of these.
-        dns=None if podman else ["127.0.0.1"],
         log_config=LogConfig(type="json-file", config={"max-size": "1m", "max-file": "2"}),
     )
 
@@ -196,22 +199,12 @@ def _free_port(address: str) -> int:
         return int(door.getsockname()[1])
 
 
-def _make(
-    client: "docker.DockerClient",
-    spec: FrontSpec,
-    name: str,
-    *,
-    internal: bool,
-    options: dict[str, str],
-) -> None:
+def _exists(client: "docker.DockerClient", spec: FrontSpec, name: str) -> bool:
+    """Return whether the front has a network."""
     network = _network(client, name)
-    if network is None:
-        labels = {LABEL_FRONT: spec.name}
-        client.networks.create(
-            name, driver="bridge", internal=internal, labels=labels, options=options
-        )
-    elif _labels(network).get(LABEL_FRONT) != spec.name:
+    if network is not None and _labels(network).get(LABEL_FRONT) != spec.name:
         raise _taken(f"the network {name}")
+    return network is not None
 
 
 def _network(client: "docker.DockerClient", name: str) -> "Network | None":

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mealkit.containers.front_config import BACKEND, CONTROL_NAME, SLOTS, Target
+from mealkit.containers.front_config import BACKEND, CONTROL_NAME, NOWHERE, SLOTS
 from mealkit.errors import MealkitError, failure
 from mealkit.untrusted import shown
 
@@ -24,19 +24,20 @@ _MAINTENANCE, _DRAINING = 0x01, 0x08
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A server of the front as it is now; ``host`` is empty if it is not used."""
+    """A server of the front as it is now."""
 
     name: str
-    host: str
-    address: str
-    port: int
+    place: str
+    """Its address and port."""
     is_ready: bool
+    """Whether it gets new requests."""
     changed_seconds: int
     """How long ago it became ready, or was stopped."""
 
-    def has(self, target: Target) -> bool:
-        """Return whether it is used for a target."""
-        return (self.host, self.port) == (target.host, target.port)
+    @property
+    def is_new(self) -> bool:
+        """Return whether it was never used."""
+        return self.place == NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,9 @@ class FrontControl:
         found = {}
         for row in _rows(self._ask(f"show servers state {BACKEND}"), " ", "be_id "):
             admin = _number(row, "srv_admin_state")
-            host = row.get("srv_fqdn", "-")
             slot = Slot(
                 name=row.get("srv_name", ""),
-                host="" if host == "-" else host,
-                address=row.get("srv_addr", ""),
-                port=_number(row, "srv_port"),
+                place=f"{row.get('srv_addr', '')}:{_number(row, 'srv_port')}",
                 is_ready=not admin & (_MAINTENANCE | _DRAINING),
                 changed_seconds=_number(row, "srv_time_since_last_change"),
             )
@@ -129,18 +127,13 @@ class FrontControl:
         """
         self._do("clear counters all")
 
-    def prepare(self, slot: Slot, target: Target, address: str) -> None:
-        """Give a slot its target, whose name has this address now.
-
-        HAProxy follows the name from then on.
+    def prepare(self, slot: str, address: str, port: int) -> None:
+        """Give a slot that gets no requests the address of a target.
 
         Raises:
             DeploymentError: ``FRONT_FAILED``.
         """
-        server = f"set server {BACKEND}/{slot.name}"
-        if not slot.has(target):
-            self._do(f"{server} state maint", f"{server} fqdn {target.host}")
-        self._do(f"{server} addr {address} port {target.port}")
+        self._do(f"set server {BACKEND}/{slot} addr {address} port {port}")
 
     def switch(self, ready: str | None, draining: Sequence[str]) -> None:
         """Send new requests to one slot, and no more to others; their answers go on.
