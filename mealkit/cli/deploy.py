@@ -56,14 +56,17 @@ def render(  # noqa: PLR0913  one parameter for each option
     The image is named by its digest, so the files always mean the same. A tag is looked up in its
     registry.
     """
-    from mealkit.deploy.formats import rendered
+    from mealkit.deploy.formats import remarks, rendered
     from mealkit.pipeline.cluster.deployment_target import DeployRequest, workload_of
     from mealkit.pipeline.cluster.rendered_files import write_files
 
     session = session_of(context)
     use_plain_http(plain_http)
     request = DeployRequest(target, file, image, allowed=allow_folder)
-    files = rendered(workload_of(request, session.home, session.progress()), form)
+    workload = workload_of(request, session.home, session.progress())
+    files = rendered(workload, form)
+    for remark in remarks(workload, form):
+        say(f"note: {remark}")
     if output is None:
         for name, text in files.items():
             if len(files) > 1:

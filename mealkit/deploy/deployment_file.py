@@ -241,6 +241,8 @@ class Rollout(StrictModel):
     """candidate: one Pod of the new revision is tested by a Job before the others are replaced."""
     claims: Annotated[tuple[Line, ...], Field(max_length=_MOST)] = ()
     """The claims that the Job tests; without any, the kit's cases."""
+    key: SecretKey | None = None
+    """The Secret with an API key for the test, in clear; else NAME-test-key with the key `key`."""
     test_seconds: Annotated[int, Field(ge=10, le=86400)] = 1800
     """How many seconds the test may take."""
     max_surge: Annotated[int, Field(ge=1, le=_MOST)] = 1

@@ -27,3 +27,14 @@ def rendered(workload: "Workload", form: Format) -> Mapping[str, str]:
             return kubernetes_files(workload)
         case _:
             assert_never(form)
+
+
+def remarks(workload: "Workload", form: Format) -> list[str]:
+    """Return what a person should know about the files, such as what stays closed."""
+    match form:
+        case Format.KUBERNETES:
+            from mealkit.deploy.kubernetes_network import network_remarks  # noqa: PLC0415
+
+            return list(network_remarks(workload))
+        case _:
+            assert_never(form)

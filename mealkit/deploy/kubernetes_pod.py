@@ -8,6 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mealkit.deploy.deployment_file import Toleration, WeightsIn
+from mealkit.deploy.kubernetes_metadata import (
+    candidate_name,
+    names_in_cluster,
+    state_claim,
+    weights_claim,
+)
 from mealkit.deploy.workload import MIB, Gpus, Workload
 from mealkit.paths import DEFAULTS, MODELS, STATE
 
@@ -173,20 +179,8 @@ def service_names(workload: Workload) -> tuple[str, ...]:
     return tuple(
         name
         for service in (workload.name, candidate_name(workload))
-        for name in _names_in_cluster(service, workload.file.namespace)
+        for name in names_in_cluster(service, workload.file.namespace)
     )
-
-
-def candidate_name(workload: Workload) -> str:
-    """Return the name of the deployment that is tested before the others are replaced."""
-    return f"{workload.name}-candidate"
-
-
-def _names_in_cluster(service: str, namespace: str | None) -> tuple[str, ...]:
-    if namespace is None:
-        return (service,)
-    full = f"{service}.{namespace}"
-    return (service, full, f"{full}.svc", f"{full}.svc.cluster.local")
 
 
 def cpus(number: float) -> str:
@@ -244,16 +238,6 @@ def _volumes(workload: Workload) -> Iterator[Form]:
             yield {"name": "weights", "persistentVolumeClaim": claim}
         case WeightsIn.IMAGE:
             pass
-
-
-def weights_claim(workload: Workload) -> str:
-    """Return the name of the volume with the weights: another one for other weights."""
-    return f"{workload.name}-weights-{workload.weights_digest.hex[:8]}"
-
-
-def state_claim(workload: Workload) -> str:
-    """Return the name of the volume for what a container writes."""
-    return f"{workload.name}-state"
 
 
 def _state(workload: Workload) -> Form:

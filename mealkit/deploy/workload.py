@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from mealkit.deploy.deployment_file import DeploymentFile, WeightsIn
-from mealkit.digest import Digest, canonical_json
+from mealkit.deploy.deployment_file import DeploymentFile, SecretKey, WeightsIn
 from mealkit.engines.registry import traits_of
 from mealkit.errors import failure
 from mealkit.oci.reference import Reference
@@ -78,8 +77,10 @@ class Workload:
         """Return the workload of a lock, an image by its digest, and deploy.yaml.
 
         Raises:
-            DeploymentError: ``DEPLOY_IMAGE``, a reference has no registry or no digest.
+            DeploymentError: ``DEPLOY_IMAGE``, a reference has no registry or no digest;
+                ``DEPLOY_UNFIT``, the kit lacks what deploy.yaml asks for.
         """
+        _require_tests(lock, file)
         for reference in filter(None, (image, weights_image)):
             _require_digest(reference)
         return cls(lock, _without_tag(image), _without_tag(weights_image or image), file)
@@ -157,11 +158,6 @@ class Workload:
     def weights_bytes(self) -> int:
         """The size of the weights."""
         return self.lock.weights_bytes
-
-    @property
-    def weights_digest(self) -> Digest:
-        """A digest of all weights: the same for two revisions that differ in other things."""
-        return Digest.of(canonical_json({item.path: item.sha256 for item in self.lock.model.files}))
 
     @property
     def start_seconds(self) -> int:
@@ -256,6 +252,20 @@ class Workload:
         return dict(sorted(found.items()))
 
     @property
+    def test_arguments(self) -> tuple[str, ...]:
+        """The arguments, after the address, with which the image tests a candidate."""
+        names = self.file.rollout.claims
+        chosen = [f"--claim={name}" for name in names] or ["--cases-only"]
+        return (*chosen, "--json", f"--timeout={self.lock.serving.timeout_seconds}")
+
+    @property
+    def test_key(self) -> SecretKey | None:
+        """The Secret with the API key for the test of a candidate; None: none is needed."""
+        if self.file.auth == "off":
+            return None
+        return self.file.rollout.key or SecretKey(secret=f"{self.name}-test-key", key="key")
+
+    @property
     def keys_secret(self) -> str | None:
         """The name of the Secret with the keys; None: callers need no key."""
         return None if self.file.auth == "off" else self.file.keys.secret or f"{self.name}-keys"
@@ -271,6 +281,25 @@ def _name_of(kit: str) -> str:
     plain = re.sub(r"[^a-z0-9]+", "-", kit).strip("-")
     named = plain if plain[:1].isalpha() else f"kit-{plain}"
     return named[:_MOST_NAME].strip("-")
+
+
+def _require_tests(lock: Lock, file: DeploymentFile) -> None:
+    """Require that the image can test what the gate is to test."""
+    if file.rollout.gate == "none":
+        return
+    known = [item.name for item in lock.claims]
+    wrong, hint = None, None
+    if unknown := [name for name in file.rollout.claims if name not in known]:
+        wrong = f"the kit has no claim {unknown[0]}"
+        hint = f"write one of {', '.join(known)}" if known else "leave rollout.claims out"
+    elif file.rollout.claims and not lock.tests_in_image:
+        wrong = "the image cannot test claims: their data is not in it"
+        hint = "tests_in_image: true in kit.yaml, or leave rollout.claims out to test the cases"
+    elif not file.rollout.claims and not lock.cases:
+        wrong = "rollout.gate is candidate, but the kit has no cases to test"
+        hint = "write cases into kit.yaml, name claims in rollout.claims, or write gate: none"
+    if wrong is not None:
+        raise failure("DEPLOY_UNFIT", wrong, hint=hint, where="rollout")
 
 
 def _require_digest(reference: Reference) -> None:
