@@ -9,12 +9,14 @@ import typer
 from mealkit.cli.options import AllowFolder, PlainHttp, RecipeTarget, session_of, use_plain_http
 from mealkit.cli.output import print_line, printable, say
 from mealkit.deploy.formats import Format
+from mealkit.errors import failure
 
 HELP = "Run a kit on a cluster, by the cluster's own means."
 EXAMPLES = {
     "render": (
         "mealkit deploy render kubernetes my-kit --image host:5000/my-kit:1.0.0",
         "mealkit deploy render kubernetes my-kit deploy.yaml --output manifests",
+        "mealkit deploy render helm my-kit --push host:5000/charts/my-kit",
     ),
 }
 
@@ -47,6 +49,13 @@ def render(  # noqa: PLR0913  one parameter for each option
             "--output", "-o", metavar="FOLDER", help="Write the files here; else to stdout."
         ),
     ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGISTRY/NAME",
+            help="For helm: push the chart there; its tag is the kit's version.",
+        ),
+    ] = None,
     plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
 ) -> None:
@@ -67,6 +76,14 @@ def render(  # noqa: PLR0913  one parameter for each option
     files = rendered(workload, form)
     for remark in remarks(workload, form):
         say(f"note: {remark}")
+    if push is not None:
+        from mealkit.pipeline.cluster.chart_pushing import push_chart
+
+        _require_helm(form)
+        done = push_chart(workload, push, session.progress())
+        print_line(f"oci://{done.reference.name} {done.reference.tag} {done.digest}")
+        if output is None:
+            return
     if output is None:
         for name, text in files.items():
             if len(files) > 1:
@@ -75,3 +92,8 @@ def render(  # noqa: PLR0913  one parameter for each option
         return
     for path in write_files(files, output):
         say(f"wrote {path}")
+
+
+def _require_helm(form: Format) -> None:
+    if form is not Format.HELM:
+        raise failure("USAGE", "--push is for helm", hint="mealkit deploy render helm ...")

@@ -12,6 +12,8 @@ class Format(StrEnum):
     """What reads the rendered files."""
 
     KUBERNETES = "kubernetes"
+    HELM = "helm"
+    KSERVE = "kserve"
 
 
 def rendered(workload: "Workload", form: Format) -> Mapping[str, str]:
@@ -25,6 +27,14 @@ def rendered(workload: "Workload", form: Format) -> Mapping[str, str]:
             from mealkit.deploy.kubernetes import kubernetes_files  # noqa: PLC0415  others need none
 
             return kubernetes_files(workload)
+        case Format.HELM:
+            from mealkit.deploy.helm_chart import helm_files  # noqa: PLC0415
+
+            return helm_files(workload)
+        case Format.KSERVE:
+            from mealkit.deploy.kserve import kserve_files  # noqa: PLC0415
+
+            return kserve_files(workload)
         case _:
             assert_never(form)
 
@@ -32,7 +42,7 @@ def rendered(workload: "Workload", form: Format) -> Mapping[str, str]:
 def remarks(workload: "Workload", form: Format) -> list[str]:
     """Return what a person should know about the files, such as what stays closed."""
     match form:
-        case Format.KUBERNETES:
+        case Format.KUBERNETES | Format.HELM | Format.KSERVE:
             from mealkit.deploy.kubernetes_network import network_remarks  # noqa: PLC0415
 
             return list(network_remarks(workload))

@@ -44,11 +44,16 @@ def kubernetes_files(workload: Workload) -> Mapping[str, str]:
         candidate, service, job = gate_objects(workload)
         files["gate/candidate.yaml"] = yaml_documents([candidate, service])
         files["gate/test.yaml"] = yaml_document(job)
-    secrets = list(_secret_examples(workload))
-    if secrets:
-        note = _EXAMPLE_NOTE.format(file=workload.file.keys.file)
-        files["secrets.yaml.example"] = note + yaml_documents(secrets)
+    if examples := example_secrets(workload):
+        files["secrets.yaml.example"] = examples
     return files
+
+
+def example_secrets(workload: Workload) -> str:
+    """Return the Secrets that the objects name, with a place for each value; empty without any."""
+    note = _EXAMPLE_NOTE.format(file=workload.file.keys.file)
+    secrets = list(_secret_examples(workload))
+    return note + yaml_documents(secrets) if secrets else ""
 
 
 def _before(workload: Workload) -> Iterator[Form]:

@@ -3,7 +3,7 @@
 Everything that is not named in deploy.yaml is closed, in both directions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mealkit.deploy.deployment_file import Ingress, Peer, Route, WeightsIn
@@ -65,10 +65,9 @@ def outside_objects(workload: Workload) -> Iterator[Form]:
 
 def network_policies(workload: Workload) -> Iterator[Form]:
     """Yield the policies of the kit's Pods and of its Jobs."""
-    network = workload.file.network
-    if not network.policy:
+    if not workload.file.network.policy:
         return
-    yield _policy(workload, workload.name, workload.selector, _callers(workload), _called(workload))
+    yield from pod_policies(workload, workload.selector)
     own = {"app.kubernetes.io/name": workload.name}
     if workload.file.rollout.gate == CANDIDATE:
         candidate = {"podSelector": {"matchLabels": selector_of(workload, CANDIDATE)}}
@@ -76,6 +75,12 @@ def network_policies(workload: Workload) -> Iterator[Form]:
         yield _policy(workload, f"{workload.name}-gate", {**own, COMPONENT: GATE}, [], called)
     if workload.file.weights.place is WeightsIn.PVC:
         yield _policy(workload, f"{workload.name}-weights", {**own, COMPONENT: FILL}, [], [])
+
+
+def pod_policies(workload: Workload, pods: Mapping[str, str]) -> Iterator[Form]:
+    """Yield the policy of the kit's Pods, which have these labels."""
+    if workload.file.network.policy:
+        yield _policy(workload, workload.name, pods, _callers(workload), _called(workload))
 
 
 def network_remarks(workload: Workload) -> Iterator[str]:
@@ -98,7 +103,7 @@ def network_remarks(workload: Workload) -> Iterator[str]:
 def _policy(
     workload: Workload,
     name: str,
-    pods: dict[str, str],
+    pods: Mapping[str, str],
     ingress: Sequence[Form],
     egress: Sequence[Form],
 ) -> Form:
