@@ -534,6 +534,9 @@ CATALOGUE: dict[str, Entry] = {
     "NODE_TAINTED": Entry("the node takes only pods that tolerate its taint", _PLATFORM, PreflightError, 503, "add the toleration to the deployment file, or use another node"),
     "NODE_RESOURCES": Entry("other pods have requested too much of the node", _PLATFORM, PreflightError, 503, "free the node, add another, or lower the requests of the deployment"),
     "NODE_IMAGE_VOLUMES": Entry("the node's Kubernetes cannot mount an image as a volume", _PLATFORM, PreflightError, 503, "keep the weights in the image, or in a PersistentVolumeClaim; image volumes need Kubernetes 1.33 with their feature gate, or 1.36"),
+    "DEPLOY_FILE_INVALID": Entry("deploy.yaml is not valid", _PLATFORM, DeploymentError, 400, "correct the line that is named"),
+    "DEPLOY_UNFIT": Entry("the kit or the target cannot do what deploy.yaml asks for", _PLATFORM, DeploymentError, 400, "change the field that is named, or choose another target"),
+    "DEPLOY_IMAGE": Entry("the image of a deployment is not known by its digest, or is not the kit's", _PLATFORM, DeploymentError, 400, "push the image, and name it: --image REGISTRY/NAME:TAG"),
     # Cost and audit
     "AUDIT_UNWRITABLE": Entry("the audit log cannot be written, and the kit answers nothing that it does not record", _PLATFORM, AuditError, 503, "make room on the disk of the audit log, or correct the folder's owner and mode; the kit goes on by itself"),
     "AUDIT_KEY": Entry("a key of the audit log is missing or is not valid", _CALLER, AuditError, 400, "name the file with the keys: --key FILE; in the container: MEALKIT_AUDIT_KEY_FILE"),

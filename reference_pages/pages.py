@@ -12,10 +12,12 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from mealkit.cli.program import app, verb_names
+from mealkit.deploy.deployment_file import deployment_schema
 from mealkit.engines.whole_schema import full_schema
 from mealkit.errors import CATALOGUE, Entry, MealkitError, Owner
 from mealkit.trust.policy import policy_schema
 from reference_pages.api_page import api_page
+from reference_pages.deploy_page import deploy_page
 from reference_pages.kit_page import kit_page
 from reference_pages.metrics_page import metrics_page
 from reference_pages.policy_page import policy_page
@@ -29,6 +31,8 @@ def pages() -> Mapping[str, str]:
     return {
         "api.md": f"{_NOTE}\n{api_page()}",
         "cli.md": "\n".join(_cli_page()) + "\n",
+        "deploy.md": f"{_NOTE}\n{deploy_page()}",
+        "deploy.schema.json": json.dumps(deployment_schema(), indent=2, ensure_ascii=False) + "\n",
         "kit.md": f"{_NOTE}\n{kit_page()}",
         "metrics.md": f"{_NOTE}\n{metrics_page()}",
         "policy.md": f"{_NOTE}\n{policy_page()}",

@@ -23,19 +23,21 @@ def policy_page() -> str:
     """Return the page."""
     schema = policy_schema()
     definitions = schema["$defs"]
-    lines = ["# policy.yaml", "", _ABOUT, *_table(Policy, schema, definitions)]
+    lines = ["# policy.yaml", "", _ABOUT, *plain_table(Policy, schema, definitions)]
     for model in models_below(Policy):
         lines += ["", f"## {model.__name__}", "", (model.__doc__ or "").strip(), ""]
-        lines += _table(model, definitions[model.__name__], definitions)
+        lines += plain_table(model, definitions[model.__name__], definitions)
     return "\n".join(lines) + "\n"
 
 
-def _table(
+def plain_table(
     model: type[BaseModel], schema: dict[str, Any], definitions: dict[str, Any]
 ) -> Iterator[str]:
+    """Return the lines of the table of a model's fields."""
     yield from ("| field | value | meaning |", "|---|---|---|")
     required = schema.get("required", ())
-    for name, field in model.model_fields.items():
+    for field_name, field in model.model_fields.items():
+        name = field.alias or field_name
         is_required = name in required
         value, text = field_words(
             schema["properties"][name], field, definitions, is_required=is_required

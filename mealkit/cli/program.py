@@ -25,6 +25,7 @@ from mealkit.cli import (
     check,
     copy,
     dashboard,
+    deploy,
     diff,
     estimate,
     explain,
@@ -75,7 +76,7 @@ _NO_PATH = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
 _AS_JSON = "mealkit.as_json"
 
 # What a verb of several words begins with, and what its verbs are for.
-_GROUPS = {"audit": audit.HELP, "catalog": catalog.HELP}
+_GROUPS = {"audit": audit.HELP, "catalog": catalog.HELP, "deploy": deploy.HELP}
 
 _Verb = tuple[str, Callable[..., None], Sequence[str]]
 
@@ -179,6 +180,10 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
             ("audit show", audit.show, audit.EXAMPLES["show"]),
             ("audit checkpoint", audit.checkpoint, audit.EXAMPLES["checkpoint"]),
         ),
+    ),
+    (
+        "Run a kit on many machines",
+        (("deploy render", deploy.render, deploy.EXAMPLES["render"]),),
     ),
     (
         "Publish and fetch",

@@ -321,6 +321,11 @@ class Lock(StrictModel):
         return sum(file.size_bytes for file in self.model.files)
 
     @property
+    def weights_digest(self) -> Digest:
+        """A digest of the model's files: the same for two kits that differ in other things."""
+        return Digest.of(canonical_json({item.path: item.sha256 for item in self.model.files}))
+
+    @property
     def wheels(self) -> tuple[LockedWheel, ...]:
         """All Python packages: the engine's, the gateway's and those of the tests."""
         return (*self.engine.packages, *self.gateway.packages, *self.test_packages)

@@ -13,6 +13,10 @@ if __name__ == "__main__":
 
         # The process is not closed: it runs none of the kit's code.
         sys.exit(neighbour_exit(sys.argv[2:], os.environ))
+    if sys.argv[1:2] == ["weights"]:
+        from mealkit.runtime.weights_volume import weights_exit
+
+        sys.exit(weights_exit(sys.argv[2:], os.environ))
     if len(sys.argv) > 1:
         from mealkit.runtime.modelcar import modelcar_exit
 

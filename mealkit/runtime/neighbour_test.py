@@ -42,7 +42,7 @@ def neighbour_exit(
         return _tested(options, environment, root)
     except MealkitError as error:
         for fault in error.problems:
-            sys.stderr.write(_block(fault))
+            sys.stderr.write(problem_block(fault))
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -54,7 +54,7 @@ def _tested(options: argparse.Namespace, environment: Mapping[str, str], root: P
     from mealkit.acceptance.target import Target, TestOptions  # noqa: PLC0415
     from mealkit.acceptance.testing import run_tests, unjudged  # noqa: PLC0415
 
-    lock = _lock(environment)
+    lock = lock_in_image(environment)
     files = [root / DATASETS / file.path for item in lock.datasets.values() for file in item.files]
     datasets = {str(path.relative_to(root / DATASETS)): path for path in files if path.is_file()}
     report = run_tests(
@@ -114,7 +114,13 @@ def _count(text: str) -> int:
     return number
 
 
-def _lock(environment: Mapping[str, str]) -> "Lock":
+def lock_in_image(environment: Mapping[str, str]) -> "Lock":
+    """Return the lock of the image that this process runs in.
+
+    Raises:
+        ContainerError: it cannot be read (``CONFIG_INVALID``).
+        LockError: it is not valid.
+    """
     from mealkit.recipe.lock import LOCK_NAME, MAX_LOCK_BYTES, read_lock  # noqa: PLC0415
 
     path = Path(environment.get("MEALKIT_ETC", DEFAULTS["MEALKIT_ETC"])) / LOCK_NAME
@@ -179,7 +185,8 @@ def _short(text: str) -> str:
     return plain + ("..." if len(text) > len(plain) else "")
 
 
-def _block(fault: Problem) -> str:
+def problem_block(fault: Problem) -> str:
+    """Return a problem as lines of text."""
     details = {"where": fault.where, "owner": fault.owner.value, "hint": fault.hint}
     lines = [f"  {name} {value}" for name, value in details.items() if value]
     return "\n".join([f"error[{fault.code}] {fault.message}", *lines]) + "\n"

@@ -59,7 +59,7 @@ def test_every_help_has_examples(verb):
 
 def test_no_verb_summary_is_cut():
     """The lists of verbs are readable on eighty columns."""
-    for group in ([], ["catalog"]):
+    for group in ([], ["catalog"], ["deploy"]):
         shown = CliRunner().invoke(app, [*group, "--help"], terminal_width=80).stdout
         assert "..." not in shown.replace("COMMAND [ARGS]...", "")
 
