@@ -7,7 +7,7 @@ here.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ DEFAULT_PORT = 8000
 
 # Idle connections use 8 KiB each: 32 MiB in all.
 _CONNECTIONS = 4096
+
+_ADDRESS_CHARACTERS = 4096
 
 # More than 100 budgets with all their fields.
 _OPS_BYTES = 128 * 1024
@@ -88,6 +90,9 @@ class Settings:
     separated by commas)."""
     audit_key: Path | None
     """The keys of the audit log; else the kit creates one (``MEALKIT_AUDIT_KEY_FILE``)."""
+    usage_database: str = field(repr=False)
+    """The address of the PostgreSQL database for usage and budgets, with its password
+    (``MEALKIT_USAGE_DATABASE``, or the content of the file ``MEALKIT_USAGE_DATABASE_FILE``)."""
     ops: "Operations | None"
     """The sections of ``ops`` that replace the kit's: prices, budgets, audit log (``MEALKIT_OPS``,
     as JSON)."""
@@ -144,8 +149,28 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             if environment.get("MEALKIT_AUDIT_KEY_FILE")
             else None
         ),
+        usage_database=_usage_database(environment),
         ops=_ops(environment.get("MEALKIT_OPS", "")),
     )
+
+
+def _usage_database(environment: Mapping[str, str]) -> str:
+    name = "MEALKIT_USAGE_DATABASE"
+    text = environment.get(name, "")
+    if (file := environment.get(f"{name}_FILE")) and not text:
+        name = f"{name}_FILE"
+        try:
+            with _folder(environment, name).open() as opened:
+                text = opened.read(_ADDRESS_CHARACTERS).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            message = f"{name}: {file} cannot be read: {reason}"
+            raise failure("CONFIG_INVALID", message, where=name) from error
+    # The message does not show the text: it may have a password.
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        message = f"{name} is not an address of the form postgresql://user:password@host/database"
+        raise failure("CONFIG_INVALID", message, where=name)
+    return text
 
 
 def _ops(text: str) -> "Operations | None":
