@@ -122,7 +122,10 @@ class Bookkeeper:
 
     def _give_up(self, waiting: _Waiting) -> None:
         if not waiting.future.done():
-            waiting.future.set_exception(NotBookedError(self._fault or "it does not answer"))
+            if not self._fault:
+                # Until the next success, requests are refused at once.
+                self._fault, self._since = "it does not answer", time.monotonic() - _PATIENCE_SECONDS
+            waiting.future.set_exception(NotBookedError(self._fault))
 
     def _serve(self) -> None:
         last = False
