@@ -124,7 +124,10 @@ class Bookkeeper:
         if not waiting.future.done():
             if not self._fault:
                 # Until the next success, requests are refused at once.
-                self._fault, self._since = "it does not answer", time.monotonic() - _PATIENCE_SECONDS
+                self._fault, self._since = (
+                    "it does not answer",
+                    time.monotonic() - _PATIENCE_SECONDS,
+                )
             waiting.future.set_exception(NotBookedError(self._fault))
 
     def _serve(self) -> None:

@@ -57,6 +57,9 @@ class Settings:
     """The folder of kit.lock and the prompts (``MEALKIT_ETC``)."""
     state: Path
     """The only folder that mealkit writes to (``MEALKIT_STATE``)."""
+    stated_records: Path | None
+    """The folder for what must outlive the container; None: the state folder
+    (``MEALKIT_RECORDS``)."""
     engine_path: str
     """The worker's PYTHONPATH (``MEALKIT_ENGINE_PATH``)."""
     termination_log: Path
@@ -108,6 +111,11 @@ class Settings:
         return self.auth == "off" or is_alone
 
     @property
+    def records(self) -> Path:
+        """The folder of the usage and the audit log."""
+        return self.stated_records or self.state
+
+    @property
     def lock_path(self) -> Path:
         """The path of the lock."""
         return self.etc / LOCK_NAME
@@ -127,6 +135,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         models=_folder(environment, "MEALKIT_MODELS"),
         etc=etc,
         state=_folder(environment, "MEALKIT_STATE"),
+        stated_records=(
+            _folder(environment, "MEALKIT_RECORDS") if environment.get("MEALKIT_RECORDS") else None
+        ),
         engine_path=environment.get("MEALKIT_ENGINE_PATH", DEFAULTS["MEALKIT_ENGINE_PATH"]),
         termination_log=_folder(environment, "MEALKIT_TERMINATION_LOG"),
         log_level=_choice(environment, "MEALKIT_LOG_LEVEL", _LEVELS),

@@ -188,7 +188,7 @@ def _database(cost: Cost, settings: Settings) -> Callable[[], UsageDatabase]:
         message = "the Python of the kit's base has no sqlite3, which counts the usage"
         hint = "choose a base that has it, such as debian; or ops.cost.shared: true in kit.yaml"
         raise failure("CONFIG_INVALID", message, hint=hint) from error
-    return lambda: SqliteUsage(settings.state / USAGE_NAME)
+    return lambda: SqliteUsage(settings.records / USAGE_NAME)
 
 
 def _tokens(exchange: Exchange) -> tuple[int, int]:
