@@ -12,8 +12,7 @@ from mealkit.errors import failure
 
 EXAMPLES = (
     "mealkit key new --name team-a --file keys.txt",
-    "mealkit key new --name team-b --file keys.txt --expires 2027-01-01T00:00:00Z"
-    " --scope /v1/embeddings --rate 60/minute --budget 10.00/month",
+    "mealkit key new --name team-b --scope /v1/embeddings --rate 60/minute --budget 10.00/month",
     "mealkit key list --file keys.txt",
     "mealkit key remove --name team-a --file keys.txt",
 )
@@ -21,7 +20,7 @@ EXAMPLES = (
 _T = TypeVar("_T")
 
 
-def key(
+def key(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
     action: Annotated[Literal["new", "list", "remove"], typer.Argument(help="The action.")],
     *,
@@ -76,15 +75,17 @@ def key(
     --file, the line for a keys file, a Secret or MEALKIT_KEYS goes to stderr. Running kits that use
     the file notice a change within two seconds.
     """
+    stated = {
+        "expires": expires,
+        "scopes": ",".join(scope) or None,
+        "rate": rate,
+        "budget": budget,
+    }
+    words = [f"{field}={value}" for field, value in stated.items() if value is not None]
+    if words and action != "new":
+        raise failure("USAGE", "--expires, --scope, --rate and --budget are for new keys")
     match action:
         case "new":
-            stated = {
-                "expires": expires,
-                "scopes": ",".join(scope) or None,
-                "rate": rate,
-                "budget": budget,
-            }
-            words = [f"{field}={value}" for field, value in stated.items() if value is not None]
             _new(name or "default", words, file, session_of(context).quiet, as_json)
         case "list":
             _list(_required(file, "--file"), as_json)

@@ -17,8 +17,7 @@ from mealkit.ledger.usage_book import Booking, UsageBook, Used, Verdict, Wish
 from mealkit.ledger.usage_database import DatabaseError, UsageDatabase
 
 _BATCH = 256
-_PATIENCE_SECONDS = 5.0
-"""How long a request waits for the database."""
+PATIENCE_SECONDS = 5.0
 _AGAIN_SECONDS = 0.2
 _BEAT_SECONDS = 5.0
 
@@ -64,8 +63,13 @@ class Bookkeeper:
         kit: str,
         currency: str,
         warn: Callable[[str], None],
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        """Prepare; ``opened`` connects to the database, ``warn`` gets what goes wrong."""
+        """Prepare; ``opened`` connects to the database, ``warn`` gets what goes wrong.
+
+        ``patience_seconds``: how long a request waits for the database.
+        """
+        self._patience_seconds = patience_seconds
         self._opened, self._warn = opened, warn
         self._kit, self._currency = kit, currency
         self._items: SimpleQueue[_Waiting | Booking | None] = SimpleQueue()
@@ -92,13 +96,13 @@ class Bookkeeper:
         Raises:
             NotBookedError: the database cannot be used.
         """
-        if self._fault and time.monotonic() - self._since > _PATIENCE_SECONDS:
+        if self._fault and time.monotonic() - self._since > self._patience_seconds:
             raise NotBookedError(self._fault)
         self._numbers += 1
         wish = Wish(self._numbers, key, estimate, rules)
         waiting = _Waiting(wish, asyncio.get_running_loop().create_future())
         self._items.put(waiting)
-        timer = waiting.future.get_loop().call_later(_PATIENCE_SECONDS, self._give_up, waiting)
+        timer = waiting.future.get_loop().call_later(self._patience_seconds, self._give_up, waiting)
         try:
             return Admitted(wish, await waiting.future)
         finally:
@@ -126,7 +130,7 @@ class Bookkeeper:
                 # Until the next success, requests are refused at once.
                 self._fault, self._since = (
                     "it does not answer",
-                    time.monotonic() - _PATIENCE_SECONDS,
+                    time.monotonic() - self._patience_seconds,
                 )
             waiting.future.set_exception(NotBookedError(self._fault))
 

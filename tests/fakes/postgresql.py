@@ -5,9 +5,9 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 import psycopg
 import pytest
@@ -77,7 +77,7 @@ def served() -> Iterator[Server]:
     """Start a server; stop it afterwards."""
     # Not tmp_path: a Unix socket's path may have 107 bytes, and other users must reach it.
     with tempfile.TemporaryDirectory(prefix="mkpg") as folder:
-        os.chmod(folder, 0o755)
+        Path(folder).chmod(0o755)  # noqa: S103  another user serves it
         server = Server(Path(folder))
         server.start()
         try:
