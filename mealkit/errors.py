@@ -543,6 +543,11 @@ CATALOGUE: dict[str, Entry] = {
     "AUDIT_CHANGED": Entry("a line or a file of the audit log was changed, removed, replaced or moved", _PLATFORM, AuditError, 409, "keep the files as they are; compare them with a copy, and find out who could write to them"),
     "AUDIT_CUT": Entry("lines are missing at the end or the beginning of an audit log", _PLATFORM, AuditError, 409, "look for the missing files or lines in copies of the log"),
     "AUDIT_MISSING": Entry("there is no audit log, or not the line that was asked for", _CALLER, AuditError, 404, "name a folder with an audit log, its files, or a deployment; ops.audit in kit.yaml switches it on"),
+    "USAGE_UNREADABLE": Entry("the usage of kits cannot be read", _CALLER, DeploymentError, 400, "name a kit that runs or ran here, a usage.sqlite, or postgresql://...; mealkit usage without a name reads all kits of this machine"),
+    "BUDGET_EXCEEDED": Entry("a budget of the kit, or of the caller's key, does not cover the request", _PLATFORM, RequestError, 429, "try again after the seconds in Retry-After; the kit's operator can raise the budget in ops.cost.budgets, or in the key's line"),
+    "BUDGET_UNAVAILABLE": Entry("the budgets cannot be read or written, so no request is admitted", _PLATFORM, RequestError, 503, "give the state folder space and a disk that can be written to; or start the database that MEALKIT_USAGE_DATABASE names"),
+    "REQUEST_SCOPE": Entry("the caller's key is not for this endpoint", _CALLER, RequestError, 403, "use one of the endpoints that the message names, or another key"),
+    "REQUEST_RATE": Entry("the caller's key has sent more requests than its rate allows", _CALLER, RequestError, 429, "try again after the seconds in Retry-After"),
     # Everything else
     "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --json > report.json"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),

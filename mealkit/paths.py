@@ -15,6 +15,8 @@ CASES = "opt/mealkit/cases"
 DATASETS = "opt/mealkit/datasets"
 TESTS = "opt/mealkit/tests"
 STATE = "var/lib/mealkit"
+RECORDS = f"{STATE}/records"
+"""Where a folder is mounted for what must outlive the container: usage, budgets, audit log."""
 LOCK_NAME = "kit.lock"
 
 USER_ID = 65532

@@ -40,6 +40,7 @@ COMPUTED = {
     "kit/wording.py": "the code is chosen from constants by the kind of fault",
     "pipeline/configuration.py": "SETTINGS_INVALID, instead of the code that a kit's reader gave",
     "pipeline/machine/preflighting.py": "the first misfit's own code, which a check gave it",
+    "pipeline/run/operations_file.py": "SETTINGS_INVALID, instead of the code that a kit's reader gave",
     "pipeline/run/readiness.py": "of two codes, chosen by how a container ended",
     "trust/rule_results.py": "the result's own code, which its rule gave it",
     "preflight/finding.py": "the finding's own code, which a check gave it",

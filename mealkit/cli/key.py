@@ -12,6 +12,7 @@ from mealkit.errors import failure
 
 EXAMPLES = (
     "mealkit key new --name team-a --file keys.txt",
+    "mealkit key new --name team-b --scope /v1/embeddings --rate 60/minute --budget 10.00/month",
     "mealkit key list --file keys.txt",
     "mealkit key remove --name team-a --file keys.txt",
 )
@@ -19,7 +20,7 @@ EXAMPLES = (
 _T = TypeVar("_T")
 
 
-def key(
+def key(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
     action: Annotated[Literal["new", "list", "remove"], typer.Argument(help="The action.")],
     *,
@@ -33,6 +34,39 @@ def key(
             metavar="FILE", help="The file for the hashes of the keys.", show_default="none"
         ),
     ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="new: when the key expires, such as 2027-01-01T00:00:00Z.",
+            show_default="never",
+        ),
+    ] = None,
+    scope: Annotated[
+        list[str],
+        typer.Option(
+            metavar="PATH",
+            help="new: an endpoint that the key is for, such as /v1/embeddings; may be repeated.",
+            show_default="all",
+        ),
+    ] = [],  # noqa: B006  typer copies it
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N/UNIT",
+            help="new: how many requests the key may send in each process of the kit, such as"
+            " 60/minute.",
+            show_default="no limit",
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AMOUNT/PERIOD",
+            help="new: what the key may spend, such as 10.00/month or 500000tokens/day.",
+            show_default="no limit",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Create, list or remove API keys for callers.
@@ -41,9 +75,18 @@ def key(
     --file, the line for a keys file, a Secret or MEALKIT_KEYS goes to stderr. Running kits that use
     the file notice a change within two seconds.
     """
+    stated = {
+        "expires": expires,
+        "scopes": ",".join(scope) or None,
+        "rate": rate,
+        "budget": budget,
+    }
+    words = [f"{field}={value}" for field, value in stated.items() if value is not None]
+    if words and action != "new":
+        raise failure("USAGE", "--expires, --scope, --rate and --budget are for new keys")
     match action:
         case "new":
-            _new(name or "default", file, session_of(context).quiet, as_json)
+            _new(name or "default", words, file, session_of(context).quiet, as_json)
         case "list":
             _list(_required(file, "--file"), as_json)
         case "remove":
@@ -52,10 +95,20 @@ def key(
             remove_key(_required(name, "--name"), _required(file, "--file"))
 
 
-def _new(name: str, file: Path | None, quiet: bool, as_json: bool) -> None:  # noqa: FBT001
+def _new(
+    name: str,
+    words: list[str],
+    file: Path | None,
+    quiet: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
     from mealkit.pipeline.run.api_keys import add_key
+    from mealkit.runtime.key_rules import key_rules
 
-    made = add_key(name, file)
+    def fault(message: str) -> Exception:
+        return failure("USAGE", message)
+
+    made = add_key(name, file, key_rules(words, fault))
     if as_json:
         print_json(asdict(made))
         return
@@ -71,10 +124,13 @@ def _list(file: Path, as_json: bool) -> None:  # noqa: FBT001
 
     kept = list_keys(file)
     if as_json:
-        print_json([{"name": item.name, "sha256": item.sha256.hex()} for item in kept])
+        print_json(
+            [{"name": item.name, "sha256": item.sha256.hex(), **item.rules.fields} for item in kept]
+        )
         return
     for item in kept:
-        print_line(f"{item.name}  sha256:{item.sha256.hex()}")
+        fields = [f"{name}={value}" for name, value in item.rules.fields.items()]
+        print_line("  ".join([item.name, f"sha256:{item.sha256.hex()}", *fields]))
 
 
 def _required(value: _T | None, option: str) -> _T:

@@ -58,6 +58,7 @@ from mealkit.cli import (
     stop,
     tags,
     test,
+    usage,
     verify,
     version,
 )
@@ -175,6 +176,7 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
             ("logs", logs.logs, logs.EXAMPLES),
             ("stop", stop.stop, stop.EXAMPLES),
             ("key", key.key, key.EXAMPLES),
+            ("usage", usage.usage, usage.EXAMPLES),
             ("dashboard", dashboard.dashboard, dashboard.EXAMPLES),
             ("audit verify", audit.verify, audit.EXAMPLES["verify"]),
             ("audit show", audit.show, audit.EXAMPLES["show"]),

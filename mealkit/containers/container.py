@@ -102,7 +102,8 @@ class RunSpec:
     ``/dev/shm``; None for the client's default (docker: 64 MiB, the sandbox: half the memory).
     ``fetches`` states whether the kit has access to the network, to fetch files that requests name.
     ``architecture`` is the image's, if an emulator runs it; its programs must not read what the
-    kernel states about this machine's processors. ``network`` is that of a deployment's
+    kernel states about this machine's processors. ``records`` is a folder of this machine for what
+    the kit records and must outlive the container. ``network`` is that of a deployment's
     front, which the container joins in addition to its own; without ``is_published`` only the front
     can call it.
     """
@@ -123,6 +124,7 @@ class RunSpec:
     architecture: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: int = 30
+    records: Path | None = None
     network: str | None = None
     restart: Restart = Restart.NO
     is_published: bool = True

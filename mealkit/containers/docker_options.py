@@ -6,6 +6,7 @@ Raises ContainerError for a spec that is for the sandbox.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mealkit.containers.container import (
@@ -16,7 +17,7 @@ from mealkit.containers.container import (
     RunSpec,
 )
 from mealkit.errors import failure
-from mealkit.paths import STATE, USER_ID
+from mealkit.paths import RECORDS, STATE, USER_ID
 
 if TYPE_CHECKING:
     import docker
@@ -75,7 +76,8 @@ def _host_config(client: "docker.DockerClient", spec: RunSpec, network: str) -> 
         mounts=[
             Mount(item.target, str(item.source.resolve()), type="bind", read_only=True)
             for item in spec.mounts
-        ],
+        ]
+        + [Mount(f"/{RECORDS}", str(item.resolve()), type="bind") for item in _records(spec)],
         **_confinement(client, spec, podman=podman),
         mem_limit=spec.memory_bytes,
         memswap_limit=spec.memory_bytes,
@@ -84,6 +86,10 @@ def _host_config(client: "docker.DockerClient", spec: RunSpec, network: str) -> 
         # The default log of some daemons cannot be read back.
         log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
     )
+
+
+def _records(spec: RunSpec) -> tuple[Path, ...]:
+    return (spec.records,) if spec.records else ()
 
 
 def _published(spec: RunSpec) -> dict[int | str, Any]:

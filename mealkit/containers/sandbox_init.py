@@ -153,6 +153,11 @@ def _mount_writable(plan: dict[str, Any]) -> None:
     # With its own user namespace, the sandbox's user is the root of this namespace.
     owner = 0 if plan["own_users"] else plan["user_id"]
     _mount_tmpfs(plan["writable"], f"mode=700,uid={owner},gid={owner}", 0)
+    if plan["records"]:
+        target = Path(plan["records_at"])
+        target.mkdir()
+        mount(plan["records"].lstrip("/"), str(target), flags=MS_BIND)
+        _restrict(str(target), MS_NOEXEC)
 
 
 def _mount_inputs(mounts: list[tuple[str, str]]) -> None:
@@ -281,9 +286,13 @@ def _mount_tmpfs(target: str, options: str, flags: int, *, devices: bool = False
 
 def make_read_only(target: str, *, devices: bool = False) -> None:
     """Make a mount read-only, without set-uid programs, and without devices unless requested."""
+    _restrict(target, MS_RDONLY, devices=devices)
+
+
+def _restrict(target: str, flags: int, *, devices: bool = False) -> None:
     found = os.statvfs(target).f_flag
     kept = sum(mount_flag for flag, mount_flag in _KEPT_FLAGS if found & flag)
-    flags = MS_REMOUNT | MS_BIND | MS_RDONLY | kept | MS_NOSUID
+    flags |= MS_REMOUNT | MS_BIND | kept | MS_NOSUID
     mount("none", target, flags=flags if devices else flags | MS_NODEV)
 
 

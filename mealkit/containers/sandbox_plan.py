@@ -28,7 +28,7 @@ from mealkit.containers.container import (
 )
 from mealkit.containers.sandbox_groups import make_groups
 from mealkit.errors import failure
-from mealkit.paths import STATE, USER_ID
+from mealkit.paths import RECORDS, STATE, USER_ID
 from mealkit.seccomp import container_refusals, filter_program
 
 CLIENT = "sandbox"
@@ -165,6 +165,8 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
         "hostname": spec.name[:63],
         "user_id": USER_ID,
         "writable": f"/{STATE}",
+        "records": str(spec.records.resolve()) if spec.records else None,
+        "records_at": f"/{RECORDS}",
         "mounts": [(str(item.source.resolve()), item.target) for item in spec.mounts],
         "devices": _gpu_nodes() if spec.gpus else [],
         "emulated": spec.architecture is not None,

@@ -15,7 +15,10 @@ REBUILDS = "rebuild-"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """mealkit's folder on this machine. Anything in it may be deleted and is created again."""
+    """mealkit's folder on this machine.
+
+    Anything in it may be deleted and is created again, except ``records``.
+    """
 
     root: Path
 
@@ -71,6 +74,11 @@ class Home:
     def fronts(self) -> Path:
         """The configurations of deployments' fronts, and the sockets to control them."""
         return self.root / "fronts"
+
+    @property
+    def records(self) -> Path:
+        """The usage and the audit logs of kits, by the name they run under. Prune keeps them."""
+        return self.root / "records"
 
     @property
     def runs(self) -> Path:

@@ -23,12 +23,9 @@ def _amount(text: str) -> str:
 
 
 Money = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,9})?$"), AfterValidator(_amount)
+    str, StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$"), AfterValidator(_amount)
 ]
 """An amount in the currency of ``ops.cost``, in quotes: "12.50"; text, so nothing is rounded."""
-
-MICRO = 1_000_000
-"""The parts of a currency's unit in which spent money is counted."""
 
 
 class TokenPrices(StrictModel):

@@ -65,6 +65,8 @@ class Exchange:
     """When the engine got the request; None: never."""
     first_seconds: float | None = None
     """When the first piece of a stream arrived."""
+    share_nanoseconds: int = 0
+    """The request's share of the engine's time: an n-th of it while n requests are there."""
     ended_seconds: float | None = None
     """When the last byte was handed to the connection."""
     trace_id: str = ""

@@ -7,7 +7,7 @@ here.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ DEFAULT_PORT = 8000
 
 # Idle connections use 8 KiB each: 32 MiB in all.
 _CONNECTIONS = 4096
+
+_ADDRESS_CHARACTERS = 4096
 
 # More than 100 budgets with all their fields.
 _OPS_BYTES = 128 * 1024
@@ -55,6 +57,9 @@ class Settings:
     """The folder of kit.lock and the prompts (``MEALKIT_ETC``)."""
     state: Path
     """The only folder that mealkit writes to (``MEALKIT_STATE``)."""
+    stated_records: Path | None
+    """The folder for what must outlive the container; None: the state folder
+    (``MEALKIT_RECORDS``)."""
     engine_path: str
     """The worker's PYTHONPATH (``MEALKIT_ENGINE_PATH``)."""
     termination_log: Path
@@ -88,6 +93,9 @@ class Settings:
     separated by commas)."""
     audit_key: Path | None
     """The keys of the audit log; else the kit creates one (``MEALKIT_AUDIT_KEY_FILE``)."""
+    usage_database: str = field(repr=False)
+    """The address of the PostgreSQL database for usage and budgets, with its password
+    (``MEALKIT_USAGE_DATABASE``, or the content of the file ``MEALKIT_USAGE_DATABASE_FILE``)."""
     ops: "Operations | None"
     """The sections of ``ops`` that replace the kit's: prices, budgets, audit log (``MEALKIT_OPS``,
     as JSON)."""
@@ -101,6 +109,11 @@ class Settings:
         """
         is_alone = is_loopback(self.host) and not self.keys and self.keys_file is None
         return self.auth == "off" or is_alone
+
+    @property
+    def records(self) -> Path:
+        """The folder of the usage and the audit log."""
+        return self.stated_records or self.state
 
     @property
     def lock_path(self) -> Path:
@@ -122,6 +135,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         models=_folder(environment, "MEALKIT_MODELS"),
         etc=etc,
         state=_folder(environment, "MEALKIT_STATE"),
+        stated_records=(
+            _folder(environment, "MEALKIT_RECORDS") if environment.get("MEALKIT_RECORDS") else None
+        ),
         engine_path=environment.get("MEALKIT_ENGINE_PATH", DEFAULTS["MEALKIT_ENGINE_PATH"]),
         termination_log=_folder(environment, "MEALKIT_TERMINATION_LOG"),
         log_level=_choice(environment, "MEALKIT_LOG_LEVEL", _LEVELS),
@@ -144,8 +160,28 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             if environment.get("MEALKIT_AUDIT_KEY_FILE")
             else None
         ),
+        usage_database=_usage_database(environment),
         ops=_ops(environment.get("MEALKIT_OPS", "")),
     )
+
+
+def _usage_database(environment: Mapping[str, str]) -> str:
+    name = "MEALKIT_USAGE_DATABASE"
+    text = environment.get(name, "")
+    if (file := environment.get(f"{name}_FILE")) and not text:
+        name = f"{name}_FILE"
+        try:
+            with _folder(environment, name).open() as opened:
+                text = opened.read(_ADDRESS_CHARACTERS).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            message = f"{name}: {file} cannot be read: {reason}"
+            raise failure("CONFIG_INVALID", message, where=name) from error
+    # The message does not show the text: it may have a password.
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        message = f"{name} is not an address of the form postgresql://user:password@host/database"
+        raise failure("CONFIG_INVALID", message, where=name)
+    return text
 
 
 def _ops(text: str) -> "Operations | None":

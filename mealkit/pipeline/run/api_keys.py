@@ -16,6 +16,7 @@ from pathlib import Path
 from mealkit.errors import failure
 from mealkit.files.whole import disk_errors
 from mealkit.runtime.gateway.keys import KeyHash, new_key, read_keys
+from mealkit.runtime.key_rules import ANYTHING, KeyRules
 
 # The container's user has no rights on the host and must read the file. A hash of 256 random bits
 # is not a secret.
@@ -33,15 +34,17 @@ class NewKey:
     """The line of a keys file for it."""
 
 
-def add_key(name: str, file: Path | None) -> NewKey:
+def add_key(name: str, file: Path | None, rules: KeyRules = ANYTHING) -> NewKey:
     """Create a key, and append its hash to a file if one is given; create the file if necessary.
+
+    ``rules`` are what the key may do.
 
     Raises:
         KitError: ``USAGE``, the name is not valid, or already in the file.
         ContainerError: ``CONFIG_INVALID``, the file is not a keys file.
         StoreError: it cannot be written to.
     """
-    key, kept = new_key(name)
+    key, kept = new_key(name, rules)
     if file:
         with _opened(file, os.O_RDWR | os.O_CREAT) as descriptor:
             text = _text(descriptor)

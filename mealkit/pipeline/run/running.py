@@ -27,6 +27,7 @@ from mealkit.pipeline.policy.candidates import built_candidate
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.image_to_run import Wanted, image_to_run
+from mealkit.pipeline.run.kept_records import kept_records
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
 from mealkit.pipeline.targets import (
     ImageTarget,
@@ -279,8 +280,10 @@ def _spec(
     mounted = () if request.embedded else _mounts(image)
     started = shown if not mounted else replace(shown, image=lean_image(image))
     content = _content(started, client, home, progress)
+    name = request.name or lock.about.name
+    records, recording = kept_records(name, lock, request.ops, home)
     return RunSpec(
-        name=request.name or lock.about.name,
+        name=name,
         kit=shown.kit,
         recipe=str(lock.recipe),
         content=content,
@@ -290,6 +293,7 @@ def _spec(
             **variables(request.overrides),
             **_verified(image, mounted),
             **({"MEALKIT_OPS": ops_json(request.ops)} if request.ops else {}),
+            **recording,
             **_EMULATED_PROCESSOR.get(_foreign(image) or "", {}),
             **access,
         },
@@ -305,6 +309,7 @@ def _spec(
         | labels(request.overrides)
         | {"dev.mealkit.stop-seconds": str(lock.serving.stop_seconds)},
         stop_seconds=lock.serving.stop_seconds,
+        records=records,
     )
 
 

@@ -37,6 +37,7 @@ from mealkit.runtime.api.reading import (
 from mealkit.runtime.api.sampling import (
     GenerationRequest,
     TokenLimit,
+    most_answer_tokens,
     sampling_values,
     token_limit,
     wants_usage,
@@ -196,6 +197,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
         body_of(body),
         streams=bool(asked.stream),
         wants_usage=wants_usage(asked),
+        answer_tokens=most_answer_tokens(body, served),
         seed=body.get("seed"),
         length_check=length_check,
         inputs=chat_inputs(values.get("messages") or (), prompt),

@@ -22,6 +22,7 @@ from mealkit.runtime.api.prompt_length import length_check_of
 from mealkit.runtime.api.reading import WHOLE, RefusedParameter, body_of, read_request, unsupported
 from mealkit.runtime.api.sampling import (
     GenerationRequest,
+    most_answer_tokens,
     sampling_values,
     token_limit,
     wants_usage,
@@ -70,6 +71,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
         body_of(body),
         streams=bool(asked.stream),
         wants_usage=wants_usage(asked),
+        answer_tokens=most_answer_tokens(body, served),
         seed=body.get("seed"),
         length_check=length_check,
         inputs=prompt_inputs(

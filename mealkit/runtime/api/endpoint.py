@@ -60,6 +60,8 @@ class Asked:
     """Whether the caller requested a stream."""
     wants_usage: bool = False
     """Whether the caller of a stream requested the chunk that has the number of tokens."""
+    answer_tokens: int = 0
+    """The most tokens of all answers together; 0 if the endpoint generates none."""
     seed: int | None = None
     """The seed of the random numbers, if any are used."""
     length_check: LengthCheck | None = None

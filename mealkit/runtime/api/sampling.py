@@ -177,6 +177,13 @@ def sampling_values(
     return values
 
 
+def most_answer_tokens(body: Mapping[str, Any], served: ServedModel) -> int:
+    """Return the most tokens that the answers to a request can have together."""
+    limits = (body.get("max_tokens"), served.hyperparameters.get("max_length"))
+    known = [limit for limit in limits if isinstance(limit, int)]
+    return min(known, default=0) * int(body.get("n", 1))
+
+
 def wants_usage(asked: GenerationRequest) -> bool:
     """Return whether a stream's caller wants the chunk that has the number of tokens.
 

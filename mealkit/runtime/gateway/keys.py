@@ -1,8 +1,9 @@
 """API keys: creates keys, reads the file of their hashes, and authenticates callers.
 
-Raises RequestError (401) for callers without a known key. A key is removed from the request on
-arrival; it is never stored, logged or compared, only its SHA-256. The hash needs no salt and no
-slow function, because a key is 256 random bits: it is in no dictionary, and no two keys are equal.
+Raises RequestError for callers without a known key, and for keys that may not do what is asked. A
+key is removed from the request on arrival; it is never stored, logged or compared, only its
+SHA-256. The hash needs no salt and no slow function, because a key is 256 random bits: it is in no
+dictionary, and no two keys are equal.
 """
 
 import base64
@@ -10,11 +11,14 @@ import hashlib
 import hmac
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mealkit.errors import MealkitError, failure
+from mealkit.runtime.key_rules import ANYTHING, KeyBudget, KeyRates, KeyRules, key_rules
 from mealkit.runtime.settings import Settings
 
 PREFIX = "mk_"
@@ -24,7 +28,7 @@ KEY_BYTES = 32
 LOOK_SECONDS = 1.0
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-_LINE = re.compile(rf"sha256:([0-9a-f]{{64}})[ \t]+({_NAME})")
+_LINE = re.compile(rf"sha256:([0-9a-f]{{64}})[ \t]+({_NAME})((?:[ \t]+[^ \t]+)*)")
 # Credentials for other services are removed, too: no endpoint needs them.
 _SECRETS = frozenset(
     {b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"api-key"}
@@ -41,14 +45,16 @@ class KeyHash:
 
     sha256: bytes
     name: str
+    rules: KeyRules = ANYTHING
 
     @property
     def line(self) -> str:
         """The key's line in a keys file."""
-        return f"sha256:{self.sha256.hex()} {self.name}"
+        fields = [f"{name}={text}" for name, text in self.rules.fields.items()]
+        return " ".join([f"sha256:{self.sha256.hex()} {self.name}", *fields])
 
 
-def new_key(name: str) -> tuple[str, KeyHash]:
+def new_key(name: str, rules: KeyRules = ANYTHING) -> tuple[str, KeyHash]:
     """Create a key: ``mk_`` and 256 random bits in base64url; return it, and its hash.
 
     Raises:
@@ -59,7 +65,7 @@ def new_key(name: str) -> tuple[str, KeyHash]:
         raise failure("USAGE", f"{name!r} is not a valid name of a key", hint=hint)
     secret = base64.urlsafe_b64encode(os.urandom(KEY_BYTES)).rstrip(b"=").decode()
     key = PREFIX + secret
-    return key, KeyHash(_hash(key.encode()), name)
+    return key, KeyHash(_hash(key.encode()), name, rules)
 
 
 def read_keys(text: str, where: str) -> list[KeyHash]:
@@ -78,7 +84,8 @@ def read_keys(text: str, where: str) -> list[KeyHash]:
             raise _invalid(f"line {number} is not 'sha256:' with 64 hex digits, and a name", where)
         if match[2] in found:
             raise _invalid(f"line {number} uses the name {match[2]!r} again", where)
-        found[match[2]] = KeyHash(bytes.fromhex(match[1]), match[2])
+        rules = key_rules(match[3].split(), partial(_invalid_line, number, where))
+        found[match[2]] = KeyHash(bytes.fromhex(match[1]), match[2], rules)
     return list(found.values())
 
 
@@ -96,14 +103,16 @@ class Keys:
         self._stamp: tuple[int, ...] | None = None
         self._looked = 0.0
         self._hashes: list[KeyHash] = []
+        self.budgets: Mapping[str, KeyBudget] = {}
+        """The budgets of the keys that have one of their own; a new object when they change."""
+        self._rates = KeyRates()
+        self._has_cost = self._has_prices = True
         self.is_open = settings.needs_no_keys
         """Whether callers need no key."""
         if self.is_open:
             return
-        self._hashes = read_keys(settings.keys, "MEALKIT_KEYS")
-        self._given = self._hashes
-        if self._file:
-            self._hashes = [*self._given, *self._read(self._file)]
+        self._given = read_keys(settings.keys, "MEALKIT_KEYS")
+        self._use([*self._given, *(self._read(self._file) if self._file else ())])
         if not self._hashes:
             raise failure(
                 "KEYS_MISSING",
@@ -116,31 +125,48 @@ class Keys:
         """The names of the keys."""
         return tuple(known.name for known in self._hashes)
 
-    def caller_of(self, headers: Mapping[bytes, bytes], now: float) -> str:
-        """Return the name of a request's key; empty if callers need no key.
+    def caller_of(self, headers: Mapping[bytes, bytes], path: str, now: float) -> KeyHash:
+        """Return the key of a request, which is valid for the path.
 
         Raises:
-            RequestError: ``REQUEST_KEY``.
+            RequestError: ``REQUEST_KEY``, the request has no valid key, or the key has expired;
+                ``REQUEST_SCOPE``, it is not for this path.
         """
-        if self.is_open:
-            return ""
         self._look_again(now)
         keys = list(_keys_in(headers))
         for key in keys:
-            if name := self._name_of(key):
-                return name
+            if known := self._known(key):
+                _require_right(known, path)
+                return known
         if keys:
             raise failure("REQUEST_KEY", "the API key is not one of this kit's")
         raise failure("REQUEST_KEY", "the request has no API key")
 
-    def _name_of(self, key: bytes) -> str:
+    def seconds_to_wait(self, key: KeyHash, now: float) -> int:
+        """Count a request of a key; return 0, or the seconds to wait if it has sent too many."""
+        return self._rates.take(key.name, key.rules.rate, now) if key.rules.rate else 0
+
+    def require_prices(self, *, has_cost: bool, has_prices: bool) -> None:
+        """Refuse budgets of keys that the kit cannot count, now and when the file changes.
+
+        Raises:
+            ContainerError: ``CONFIG_INVALID``, the kit has no ``ops.cost``, or no prices.
+        """
+        self._has_cost, self._has_prices = has_cost, has_prices
+        self._checked(self._hashes, str(self._file or "MEALKIT_KEYS"))
+
+    def _use(self, hashes: list[KeyHash]) -> None:
+        self._hashes = hashes
+        self.budgets = {item.name: item.rules.budget for item in hashes if item.rules.budget}
+
+    def _known(self, key: bytes) -> KeyHash | None:
         asked = _hash(key[:_MOST_BYTES])
-        name = ""
+        found = None
         # All hashes are compared, so that the time does not reveal which one matches.
         for known in self._hashes:
             if hmac.compare_digest(known.sha256, asked):
-                name = known.name
-        return name
+                found = known
+        return found
 
     def _look_again(self, now: float) -> None:
         """Read the file again if it has changed; if it cannot be read, the old keys stay valid."""
@@ -149,9 +175,19 @@ class Keys:
         self._looked = now
         try:
             if _stamp(self._file) != self._stamp:
-                self._hashes = [*self._given, *self._read(self._file)]
+                self._use([*self._given, *self._read(self._file)])
         except (OSError, MealkitError):
             return
+
+    def _checked(self, hashes: list[KeyHash], where: str) -> list[KeyHash]:
+        for key in hashes:
+            budget = key.rules.budget
+            if budget and not (self._has_cost and (self._has_prices or budget.tokens)):
+                missing = "prices in ops.cost" if self._has_cost else "ops.cost"
+                message = f"the key {key.name} has a budget, and the kit has no {missing}"
+                hint = "state it in kit.yaml, or in the deployment's ops; or remove the budget"
+                raise failure("CONFIG_INVALID", message, where=where, hint=hint)
+        return hashes
 
     def _read(self, path: Path) -> list[KeyHash]:
         try:
@@ -160,7 +196,19 @@ class Keys:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "the file is not text"
             raise _invalid(f"the keys cannot be read: {reason}", str(path)) from error
-        return read_keys(text, str(path))
+        return self._checked(read_keys(text, str(path)), str(path))
+
+
+def _require_right(key: KeyHash, path: str) -> None:
+    rules = key.rules
+    if rules.expires_unix_seconds is not None and time.time() >= rules.expires_unix_seconds:
+        hint = "get a new key from the kit's operator"
+        raise failure(
+            "REQUEST_KEY", f"the API key {key.name} expired at {rules.expires}", hint=hint
+        )
+    if rules.scopes and path not in rules.scopes:
+        scopes = ", ".join(rules.scopes)
+        raise failure("REQUEST_SCOPE", f"the API key {key.name} is only for {scopes}")
 
 
 def take_secrets(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -191,6 +239,10 @@ def _hash(key: bytes) -> bytes:
 def _stamp(path: Path) -> tuple[int, ...]:
     found = path.stat()
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _invalid_line(number: int, where: str, fault: str) -> MealkitError:
+    return _invalid(f"line {number}: {fault}", where)
 
 
 def _invalid(message: str, where: str) -> MealkitError:

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
 from mealkit.errors import MealkitError, Problem, failure, failures
+from mealkit.ledger.prices import SharedTime
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.traits import EngineTraits
 from mealkit.runtime.api.endpoint import Asked, Endpoint
@@ -95,6 +96,7 @@ class Service:
     gate: "DataGate | None" = field(init=False)
     """The data contract, if the kit has one."""
     _without_key: frozenset[str] = field(init=False)
+    _shared_time: SharedTime = field(default_factory=SharedTime)
     _browsers: Browsers = field(init=False)
     _large_bodies: asyncio.Lock = field(default_factory=asyncio.Lock)
     _open: int = 0
@@ -146,7 +148,8 @@ class Service:
         """Authenticate the caller, before the body is read; return the key's name.
 
         Raises:
-            RequestError: ``REQUEST_KEY``; or, if no key is needed, the errors of ``Browsers``.
+            RequestError: ``REQUEST_KEY``, ``REQUEST_SCOPE``, ``REQUEST_RATE``; or, if no key is
+                needed, the errors of ``Browsers``.
         """
         given = take_secrets(scope["headers"])
         if self.keys.is_open:
@@ -155,7 +158,13 @@ class Service:
             return ""
         if scope["path"] in self._without_key:
             return ""
-        return self.keys.caller_of(given, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        key = self.keys.caller_of(given, scope["path"], now)
+        if seconds := self.keys.seconds_to_wait(key, now):
+            EXCHANGE.get().headers.append((b"retry-after", b"%d" % seconds))
+            message = f"the API key {key.name} has sent more requests than {key.rules.rate}"
+            raise failure("REQUEST_RATE", message)
+        return key.name
 
     def body_of(self, request: Request) -> AbstractContextManager[Held]:
         """Return a counter for the memory of a request's body, in the name of its caller."""
@@ -209,8 +218,14 @@ class Service:
             # Requests that have waited may still be answered while the kit drains.
             if self.lifecycle.status is not Status.DRAINING:
                 self.require_ready()
-            EXCHANGE.get().admitted_seconds = time.perf_counter()
-            yield
+            exchange = EXCHANGE.get()
+            exchange.admitted_seconds = time.perf_counter()
+            begun = self._shared_time.begin(time.perf_counter_ns())
+            try:
+                yield
+            finally:
+                share = self._shared_time.end(begun, time.perf_counter_ns())
+                exchange.share_nanoseconds = share
         finally:
             self.queue.end(held.caller)
 

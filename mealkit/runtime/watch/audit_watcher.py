@@ -215,7 +215,7 @@ def open_audit_log(
     Raises:
         AuditError: ``AUDIT_KEY``, ``AUDIT_UNWRITABLE``.
     """
-    folder = settings.state / AUDIT_FOLDER
+    folder = settings.records / AUDIT_FOLDER
     reports = _Reports(stated, journal, count_lost, block)
     facts = {
         "kit": f"{lock.about.name}:{lock.about.version}",

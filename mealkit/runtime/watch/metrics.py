@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
 
 from mealkit.errors import CATALOGUE, EngineError, Owner, PreflightError, Problem, RequestError
 from mealkit.recipe.data_contract import DataContract
@@ -228,6 +229,10 @@ class Metrics:
         """Use ``count`` to get the number of open connections."""
         gauge = Gauge("mealkit_connections", "Open connections of callers", registry=self._registry)
         gauge.set_function(lambda: float(count()))
+
+    def register(self, collector: Collector) -> None:
+        """Show what a collector computes when the metrics are read."""
+        self._registry.register(collector)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
