@@ -27,6 +27,18 @@ class Outcome(StrEnum):
     """The caller disconnected before the end of the answer."""
 
 
+@dataclass(slots=True)
+class Trace:
+    """The trace of one exchange (W3C Trace Context)."""
+
+    trace_id: str
+    """The trace's id: 32 hex digits."""
+    is_sampled: bool
+    """Whether the trace is recorded."""
+    engine_headers: bytes
+    """The headers of the request to the engine, with their line ends."""
+
+
 class BodyTap(Protocol):
     """What sees the bodies of one exchange."""
 
@@ -57,6 +69,8 @@ class Exchange:
     """The request to the engine, once the caller's was read."""
     request_bytes: int = 0
     """The size of the caller's body."""
+    queued_seconds: float | None = None
+    """When the request began to wait for the engine."""
     admitted_seconds: float | None = None
     """When the request left the queue."""
     reached_seconds: float | None = None
@@ -76,6 +90,8 @@ class Exchange:
     outcome: Outcome = Outcome.REFUSED
     problem: Problem | None = None
     """What went wrong."""
+    trace: Trace | None = None
+    """The trace that the request is a part of, if requests are traced."""
     tap: BodyTap | None = None
     """What sees the bodies, if something has to."""
     cost: str = ""

@@ -202,13 +202,15 @@ class Service:
             EngineError: ``NOT_READY``, the engine was lost while the request waited.
             ClientDisconnect: the caller disconnected while the request waited.
         """
+        exchange = EXCHANGE.get()
+        exchange.queued_seconds = time.perf_counter()
         if not await held.unless_needed(self.queue.take(held.caller, request.receive)):
             raise ClientDisconnect
         try:
             # Requests that have waited may still be answered while the kit drains.
             if self.lifecycle.status is not Status.DRAINING:
                 self.require_ready()
-            EXCHANGE.get().admitted_seconds = time.perf_counter()
+            exchange.admitted_seconds = time.perf_counter()
             yield
         finally:
             self.queue.end(held.caller)
