@@ -63,6 +63,9 @@ class LogSettings:
 class LogListener:
     """What a log reports; the calls may come from another thread."""
 
+    def line(self, number: int, line: bytes) -> None:
+        """Pass a line on that was written."""
+
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """Pass a checkpoint on."""
 
@@ -253,6 +256,7 @@ class AuditLog:
         self._append(line)
         self._size_bytes += len(line)
         self._number, self._code = number, code
+        self._listener.line(number, line)
 
     def _append(self, line: bytes) -> None:
         reason = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -27,6 +27,18 @@ class Outcome(StrEnum):
     """The caller disconnected before the end of the answer."""
 
 
+@dataclass(slots=True)
+class Trace:
+    """The trace of one exchange (W3C Trace Context)."""
+
+    trace_id: str
+    """The trace's id: 32 hex digits."""
+    is_sampled: bool
+    """Whether the trace is recorded."""
+    engine_headers: bytes
+    """The headers of the request to the engine, with their line ends."""
+
+
 class BodyTap(Protocol):
     """What sees the bodies of one exchange."""
 
@@ -57,8 +69,8 @@ class Exchange:
     """The request to the engine, once the caller's was read."""
     request_bytes: int = 0
     """The size of the caller's body."""
-    read_seconds: float | None = None
-    """When the caller's body was read and checked."""
+    queued_seconds: float | None = None
+    """When the request began to wait for the engine."""
     admitted_seconds: float | None = None
     """When the request left the queue."""
     reached_seconds: float | None = None
@@ -69,8 +81,6 @@ class Exchange:
     """The request's share of the engine's time: an n-th of it while n requests are there."""
     ended_seconds: float | None = None
     """When the last byte was handed to the connection."""
-    trace_id: str = ""
-    """The trace that the request belongs to, as 32 hex digits; empty without traces."""
     usage: TokenUsage | None = None
     """The tokens, if the engine counted them; a stream that was cut has none."""
     streamed_events: int = 0
@@ -82,6 +92,8 @@ class Exchange:
     outcome: Outcome = Outcome.REFUSED
     problem: Problem | None = None
     """What went wrong."""
+    trace: Trace | None = None
+    """The trace that the request is a part of, if requests are traced."""
     tap: BodyTap | None = None
     """What sees the bodies, if something has to."""
     cost: str = ""
@@ -126,6 +138,6 @@ def exemplar_of(exchange: Exchange) -> dict[str, str]:
     https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#exemplars
     """
     labels = {"request_id": exchange.request_id[:_EXEMPLAR_ID_CHARACTERS]}
-    if exchange.trace_id:
-        labels["trace_id"] = exchange.trace_id
+    if exchange.trace:
+        labels["trace_id"] = exchange.trace.trace_id
     return labels

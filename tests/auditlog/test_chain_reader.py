@@ -144,7 +144,7 @@ def test_changed_line(log, change, line, message):
 
 def test_removed_file(log):
     """A file that is missing in the middle is noticed by the next one."""
-    _first, second, third, *_ = chain_files(log / "chain-0001")
+    _, second, third, *_ = chain_files(log / "chain-0001")
     second.unlink()
     fault = read(log).fault
     assert (fault.path, fault.line) == (third, 1)

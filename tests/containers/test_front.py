@@ -4,14 +4,10 @@ import http.client
 import io
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
 import tarfile
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +21,6 @@ from mealkit.containers.container import LoadedImage, Mount, Restart, RunSpec
 from mealkit.containers.docker import DockerClient
 from mealkit.containers.front import Front
 from mealkit.containers.front_spec import FrontSpec
-from mealkit.errors import MealkitError
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.front_image import open_front
 from mealkit.progress import SILENT

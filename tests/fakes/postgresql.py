@@ -77,7 +77,7 @@ def served() -> Iterator[Server]:
     """Start a server; stop it afterwards."""
     # Not tmp_path: a Unix socket's path may have 107 bytes, and other users must reach it.
     with tempfile.TemporaryDirectory(prefix="mkpg") as folder:
-        Path(folder).chmod(0o755)  # noqa: S103  another user serves it
+        Path(folder).chmod(0o755)
         server = Server(Path(folder))
         server.start()
         try:

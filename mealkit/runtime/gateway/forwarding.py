@@ -117,7 +117,9 @@ class Answering:
         exchange = EXCHANGE.get()
         began = time.perf_counter()
         first_seconds: float | None = None
-        async with service.upstream.stream("POST", asked.target, asked.body) as stream:
+        async with service.upstream.stream(
+            "POST", asked.target, asked.body, _trace_headers()
+        ) as stream:
             if stream.status != 200:
                 raise failures(
                     [service.attribution.of_answer(problem_of(await stream.rest(), service.traits))]
@@ -142,7 +144,7 @@ class Answering:
 
     async def _ask(self, target: str, body: bytes) -> bytes:
         """Return the worker's whole answer; raise its errors."""
-        answer = await self._service.upstream.request("POST", target, body)
+        answer = await self._service.upstream.request("POST", target, body, _trace_headers())
         if answer.status != 200:
             raise failures(
                 [self._service.attribution.of_answer(problem_of(answer, self._service.traits))]
@@ -157,6 +159,12 @@ class Answering:
 
     def _note(self, usage: TokenUsage, seconds: float, first_seconds: float | None) -> None:
         self._service.note_use(self._endpoint.operation, usage, seconds, first_seconds)
+
+
+def _trace_headers() -> bytes:
+    """Return the headers that make the engine's spans a part of the request's trace."""
+    trace = EXCHANGE.get().trace
+    return trace.engine_headers if trace else b""
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:

@@ -197,7 +197,6 @@ class Service:
                 asked = await asyncio.to_thread(self._prepared, endpoint, body)
         held.keep(asked.held_bytes)
         exchange.asked = asked
-        exchange.read_seconds = time.perf_counter()
         for watcher in self.watchers:
             await watcher.admit(exchange)
         return asked
@@ -212,13 +211,14 @@ class Service:
             EngineError: ``NOT_READY``, the engine was lost while the request waited.
             ClientDisconnect: the caller disconnected while the request waited.
         """
+        exchange = EXCHANGE.get()
+        exchange.queued_seconds = time.perf_counter()
         if not await held.unless_needed(self.queue.take(held.caller, request.receive)):
             raise ClientDisconnect
         try:
             # Requests that have waited may still be answered while the kit drains.
             if self.lifecycle.status is not Status.DRAINING:
                 self.require_ready()
-            exchange = EXCHANGE.get()
             exchange.admitted_seconds = time.perf_counter()
             begun = self._shared_time.begin(time.perf_counter_ns())
             try:

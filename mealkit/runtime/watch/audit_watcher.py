@@ -5,6 +5,7 @@ A request that cannot be recorded is refused with AUDIT_UNWRITABLE, if the kit s
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -157,21 +158,30 @@ def _time(unix_seconds: float) -> str:
     return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="microseconds")
 
 
+@dataclass(frozen=True, slots=True)
+class AuditOutlets:
+    """Where the log reports to, besides the kit's own log."""
+
+    count_lost: Callable[[float], None]
+    """Counts lines that are missing."""
+    block: Callable[[Problem | None], None]
+    """Gets the reason to refuse requests, or None."""
+    export: Callable[[int, bytes], None] | None
+    """Gets each line that was written."""
+
+
 class _Reports(LogListener):
     """Passes on what the log reports: to the kit's own log, its metrics and its readiness."""
 
-    def __init__(
-        self,
-        stated: Audit,
-        journal: Journal,
-        count_lost: Callable[[float], None],
-        block: Callable[[Problem | None], None],
-    ) -> None:
+    def __init__(self, stated: Audit, journal: Journal, outlets: AuditOutlets) -> None:
         self._stops = stated.when_full is WhenFull.STOP
         self._journal = journal
-        self._count_lost = count_lost
-        self._block = block
+        self._outlets = outlets
         self._lost = 0
+
+    def line(self, number: int, line: bytes) -> None:
+        if self._outlets.export:
+            self._outlets.export(number, line)
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         self._journal.info(EVENT, **checkpoint.as_json())
@@ -181,16 +191,16 @@ class _Reports(LogListener):
         fault = problem("AUDIT_UNWRITABLE", message, where=where)
         self._journal.error("audit log unwritable", stops=self._stops, **fault.as_json())
         if self._stops:
-            self._block(fault)
+            self._outlets.block(fault)
 
     def recovered(self) -> None:
         lost, self._lost = self._lost, 0
         self._journal.warning("audit log writable again", missing_lines=lost)
-        self._block(None)
+        self._outlets.block(None)
 
     def lost(self, count: int) -> None:
         self._lost += count
-        self._count_lost(count)
+        self._outlets.count_lost(count)
 
     def not_continued(self, fault: Fault) -> None:
         self._journal.error(
@@ -203,20 +213,15 @@ class _Reports(LogListener):
 
 
 def open_audit_log(
-    lock: Lock,
-    settings: Settings,
-    stated: Audit,
-    journal: Journal,
-    count_lost: Callable[[float], None],
-    block: Callable[[Problem | None], None],
+    lock: Lock, settings: Settings, stated: Audit, journal: Journal, outlets: AuditOutlets
 ) -> AuditWatcher:
-    """Open the audit log of a kit; ``block`` is called with the reason to refuse requests, or None.
+    """Open the audit log of a kit.
 
     Raises:
         AuditError: ``AUDIT_KEY``, ``AUDIT_UNWRITABLE``.
     """
     folder = settings.records / AUDIT_FOLDER
-    reports = _Reports(stated, journal, count_lost, block)
+    reports = _Reports(stated, journal, outlets)
     facts = {
         "kit": f"{lock.about.name}:{lock.about.version}",
         "recipe": str(lock.recipe),

@@ -42,8 +42,8 @@ class ExchangeMetrics:
 
     def ended(self, exchange: Exchange) -> None:
         """Count an exchange."""
-        if exchange.read_seconds is not None and exchange.admitted_seconds is not None:
-            self._queued.observe(exchange.admitted_seconds - exchange.read_seconds)
+        if exchange.queued_seconds is not None and exchange.admitted_seconds is not None:
+            self._queued.observe(exchange.admitted_seconds - exchange.queued_seconds)
         if usage := exchange.usage:
             key = exchange.caller or NO_KEY
             self._tokens.labels(key, "input").inc(usage.prompt_tokens)

@@ -53,14 +53,16 @@ class WorkerConnection(asyncio.Protocol):
         """The answer's HTTP status; 0 before it has arrived."""
         return self._reader.status
 
-    async def begin(self, method: str, target: str, body: bytes, *, streams: bool) -> None:
+    async def begin(
+        self, method: str, target: str, body: bytes, headers: bytes, *, streams: bool
+    ) -> None:
         """Send a request; return when its answer is complete, or, for a stream, when it begins."""
         self.has_received = self.has_ended = False
         self._parts, self._size_bytes, self._streams = [], 0, streams
         self._reader = ResponseReader()
         self._resume()
         # One write, because two would wake the worker twice.
-        self._transport.write(_head(method, target, len(body)) + body)
+        self._transport.write(_head(method, target, len(body), headers) + body)
         while not (self.has_ended or (streams and self.status)):
             await self._wait()
         if self._error and not (streams and self.status):
@@ -169,8 +171,9 @@ class WorkerConnection(asyncio.Protocol):
         self._tell()
 
 
-def _head(method: str, target: str, size_bytes: int) -> bytes:
-    return (
+def _head(method: str, target: str, size_bytes: int, headers: bytes) -> bytes:
+    fixed = (
         f"{method} {target} HTTP/1.1\r\nHost: worker\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {size_bytes}\r\n\r\n"
-    ).encode()
+        f"Content-Length: {size_bytes}\r\n"
+    )
+    return fixed.encode() + headers + b"\r\n"

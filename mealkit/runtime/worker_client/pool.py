@@ -34,8 +34,12 @@ class Upstream:
         """Whether an answer is delayed because its caller does not read."""
         return any(connection.is_paused for connection in self._busy)
 
-    async def request(self, method: str, target: str, body: bytes = b"") -> WorkerAnswer:
+    async def request(
+        self, method: str, target: str, body: bytes = b"", headers: bytes = b""
+    ) -> WorkerAnswer:
         """Send one request and return its answer; close the connection if cancelled.
+
+        ``headers`` are further ones, each with its line end.
 
         If the worker had closed the idle connection, the request is sent once more on a new one.
         This is safe because a worker does not close a connection while it processes a request.
@@ -43,19 +47,21 @@ class Upstream:
         Raises:
             WorkerLostError: the worker does not run, or it ended during the answer.
         """
-        connection = await self._begin(method, target, body, streams=False)
+        connection = await self._begin(method, target, body, headers, streams=False)
         answer = connection.answer()
         self._leave(connection)
         return answer
 
     @asynccontextmanager
-    async def stream(self, method: str, target: str, body: bytes) -> AsyncIterator["Stream"]:
+    async def stream(
+        self, method: str, target: str, body: bytes, headers: bytes = b""
+    ) -> AsyncIterator["Stream"]:
         """Send one request and yield its answer as a stream; close the connection if left early.
 
         Raises:
             WorkerLostError: the worker does not run, or it ended before the answer began.
         """
-        connection = await self._begin(method, target, body, streams=True)
+        connection = await self._begin(method, target, body, headers, streams=True)
         try:
             yield Stream(connection)
         finally:
@@ -67,27 +73,37 @@ class Upstream:
             self._idle.pop().close()
 
     async def _begin(
-        self, method: str, target: str, body: bytes, *, streams: bool
+        self, method: str, target: str, body: bytes, headers: bytes, *, streams: bool
     ) -> WorkerConnection:
         """Send a request; return its connection after the answer's head has arrived."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
                 try:
-                    return await self._send(connection, method, target, body, streams=streams)
+                    return await self._send(
+                        connection, method, target, body, headers, streams=streams
+                    )
                 except WorkerLostError:
                     if connection.has_received:
                         raise
                     break
-        return await self._send(await self._connect(), method, target, body, streams=streams)
+        connection = await self._connect()
+        return await self._send(connection, method, target, body, headers, streams=streams)
 
     async def _send(
-        self, connection: WorkerConnection, method: str, target: str, body: bytes, *, streams: bool
+        self,
+        connection: WorkerConnection,
+        method: str,
+        target: str,
+        body: bytes,
+        headers: bytes,
+        *,
+        streams: bool,
     ) -> WorkerConnection:
         begun = False
         self._busy.add(connection)
         try:
-            await connection.begin(method, target, body, streams=streams)
+            await connection.begin(method, target, body, headers, streams=streams)
             begun = True
         finally:
             if not begun:

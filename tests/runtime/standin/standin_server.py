@@ -3,7 +3,7 @@
 Every request must hold exactly the fields of the contract. What it answers, the text says: the last
 message's, the prompt's, the query's or the first input's.
 
-``echo`` (the request itself, as JSON), ``count:N`` (N words), ``slow:N:SECONDS`` (N words with
+``echo`` (the request itself, as JSON), ``headers`` (those of the request), ``count:N`` (N words), ``slow:N:SECONDS`` (N words with
 pauses), ``flood:N`` (N pieces of 10 kB), ``wait:PATH`` (until the file exists), ``die:N`` (after N
 pieces), ``cut:N`` (the stream ends after N), ``error:N`` (an error after N), ``stall:N`` (no more
 after N), ``gone:PATH`` (words without end; the file is made when the caller has gone), ``refuse``,
@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+from contextvars import ContextVar
 from pathlib import Path
 
 from mealkit.worker.interface import WorkerConfig
@@ -45,6 +46,7 @@ SCHEMA = {
     "streams": True,
 }
 DONE = b"data: [DONE]\n\n"
+HEADERS = ContextVar("headers")
 
 
 class StandInServer:
@@ -80,6 +82,7 @@ class Server:
                 except (asyncio.IncompleteReadError, ConnectionError):
                     return
                 line, *fields = head.decode().split("\r\n")
+                HEADERS.set(fields)
                 method, path, _ = line.split(" ")
                 length = next(
                     int(f.split(":")[1]) for f in fields if f.lower().startswith("content-length")
@@ -272,6 +275,8 @@ async def words_of(command, value, text, form):
     match command:
         case "echo":
             yield json.dumps(form)
+        case "headers":
+            yield "\n".join(HEADERS.get())
         case "count":
             for number in range(int(value)):
                 yield f"{number} "
