@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from mealkit.errors import failure
+from mealkit.recipe.operations import effective_ops
 from mealkit.runtime.gateway.outer_address import outer_address
 from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.urls import DOCS_PATH, PAGE_FILES, PAGE_FOLDER, START_PATH
@@ -87,7 +88,7 @@ class KitPage:
     def _render(self, module: ModuleType, described: dict[str, Any], address: str) -> bytes:
         service = self._service
         needs_key = not service.keys.is_open
-        ops = service.lock.ops
+        ops = effective_ops(service.lock.ops, service.settings.ops)
         text: str = module.page(
             service.lock, service.served, described, address, needs_key=needs_key, ops=ops
         )
