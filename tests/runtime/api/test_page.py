@@ -253,6 +253,7 @@ def test_how_it_is(chat, visit):
     assert page.locator("#chip").inner_text() == "ready"
     assert now.locator(".tile").first.inner_text().startswith("State\nready")
     chat.chat("refuse")
+    assert now.locator(".tile", has_text="Answered").inner_text().startswith("Answered\n")
     now.get_by_role("button", name="Pause").click()
     now.get_by_role("button", name="Resume").click()
     now.get_by_text("REQUEST_TOO_LONG").wait_for()

@@ -119,7 +119,7 @@ function object(name, form, schemas, first, isNeeded, depth) {
 }
 
 /** Rows of one value each, which can be added and removed. */
-export function list(name, form, item, schemas, first, isNeeded, depth = 0) {
+export function list(name, form, item, schemas, first, isNeeded, depth = 0, title = name) {
   let rows = [];
   const box = make("div", { class: "rows" });
   const add = (value) => {
@@ -140,7 +140,7 @@ export function list(name, form, item, schemas, first, isNeeded, depth = 0) {
   const more = button("Add", () => add(undefined).element.querySelector("textarea,input,select").focus(), { class: "quiet", "aria-label": `Add ${name}` });
   for (const value of Array.isArray(first) ? first : first === undefined || first === null ? [] : [first]) add(value);
   const note = noteOf(form, isNeeded);
-  const element = make("fieldset", {}, make("legend", {}, name), note ? make("p", { class: "soft hint" }, note) : null, box, more);
+  const element = make("fieldset", {}, make("legend", {}, title), note ? make("p", { class: "soft hint" }, note) : null, box, more);
   return { element, value: () => (rows.length || isNeeded ? rows.map((row) => row.value()) : undefined) };
 }
 

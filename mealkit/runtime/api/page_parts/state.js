@@ -6,6 +6,9 @@ import { authorization, send } from "./requests.js";
 const SECONDS = 5;
 const LINE = /^([A-Za-z_:][\w:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?\s+([^\s]+)/;
 
+// The routes of requests that reach the engine; the others only describe the kit.
+const ENGINE = /^\/v\d\/(?!health|metadata|models|manifest|license)/;
+
 /** The samples of a text in Prometheus' format. */
 export function samples(text) {
   const found = [];
@@ -25,9 +28,8 @@ const sum = (all, name, labels = {}) => all.filter((one) => one.name === name &&
 function counts(all) {
   return {
     at: performance.now(),
-    answered: all.filter((one) => one.name === "mealkit_requests_total" && one.labels.route?.startsWith("/v")).reduce((total, one) => total + one.value, 0),
+    answered: all.filter((one) => one.name === "mealkit_requests_total" && ENGINE.test(one.labels.route ?? "")).reduce((total, one) => total + one.value, 0),
     output: sum(all, "gen_ai_client_token_usage_sum", { gen_ai_token_type: "output" }),
-    tokens: sum(all, "mealkit_tokens_total"),
   };
 }
 
@@ -99,7 +101,7 @@ export function startState(root, chip) {
         now ? [tile("Running", shortNumber(sum(all, "mealkit_requests_running")), "requests"),
           tile("Waiting", shortNumber(sum(all, "mealkit_requests_waiting")), "in the queue"),
           tile("Answered", shortNumber(now.answered), `now ${shownRate("answered")}/s`),
-          tile("Output", `${shownRate("output")}`, `tokens/s, ${shortNumber(now.output)} so far`),
+          now.output ? tile("Output", shownRate("output"), `tokens/s, ${shortNumber(now.output)} so far`) : null,
           tile("Restarts", shortNumber(sum(all, "mealkit_worker_restarts_total")), "of the engine")] : null),
       make("p", { class: "soft" }, health.reason ?? ""),
       health.problem ? problemBox({ ...health.problem, contact: health.contact }) : null,

@@ -16,7 +16,7 @@ const asList = (value) => (Array.isArray(value) ? value : value === undefined ? 
 
 /** Texts, a list of rows; token numbers can be sent as JSON only. */
 function texts(name, values) {
-  return list(name, {}, TEXT, {}, values.map((value) => (typeof value === "string" ? value : value?.text ?? JSON.stringify(value))), true);
+  return list(name, {}, TEXT, {}, values.map((value) => (typeof value === "string" ? value : value?.text ?? JSON.stringify(value))), true, 0, `${name}s`);
 }
 
 function embeddingPanel({ example, prompts }) {
