@@ -19,8 +19,8 @@ SHIPPED_ROOMS = (
 BUILD_HALF = ("engine.py", "new")
 """The parts of an engine's folder that do not ship: its build side, and the kit of mealkit new."""
 
-# Modules, and the template and style of the page that the gateway shows.
-_ENDINGS = (".py", ".jinja", ".css")
+# Modules, and the templates, scripts and style of the page that the gateway shows.
+_ENDINGS = (".py", ".jinja", ".css", ".js")
 
 
 def shipped_library(engine: str) -> dict[str, bytes]:

@@ -392,9 +392,9 @@ def _environment(root: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A real browser, Chromium."""
+    """A real browser, Chromium. A process can have only one at a time, so it ends with the module."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
     program = need("chromium")

@@ -129,5 +129,5 @@ KNOWLEDGE: tuple[Knowledge, ...] = (
     ),
     Knowledge("/metrics", "Return the metrics", None, _FINE, "text/plain"),
     Knowledge("/openapi.json", "Describe this kit's API", Description, _FINE),
-    Knowledge("/docs", "Show this kit's API as a page", None, _FINE, "text/html"),
+    Knowledge("/docs", "Show this kit's page, as / does", None, _FINE, "text/html"),
 )

@@ -1,54 +1,80 @@
-"""``/docs``: the kit's API as one HTML page, rendered on the server.
+"""Renders the page of a kit: how to try it, what it is, how it is, and its API.
 
-The page has no scripts and loads no other files: its content security policy forbids both.
+The page is complete without scripts, except for trying the kit and for its current state. Scripts
+and style are files: the content security policy allows none within the page. Every text that the
+kit's author wrote is escaped, and its hidden characters are shown.
 """
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from mealkit.errors import CATALOGUE
-from mealkit.recipe.kit import Task
+from mealkit.names import reveal
 from mealkit.recipe.lock import Lock
-from mealkit.runtime.api.about import limits
+from mealkit.recipe.operations import Operations
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.endpoints import offered
+from mealkit.runtime.api.example_calls import calls
 from mealkit.runtime.api.knowledge import KNOWLEDGE
 from mealkit.runtime.api.openapi import problems_by_status
+from mealkit.runtime.api.page_words import budget_rows, claim_rows, limit_rows, rule_rows
 from mealkit.runtime.api.schema_words import Words, objects_of, plain, words_of
 from mealkit.runtime.api.served_model import ServedModel, show_bounds
 
-_FOLDER = Path(__file__).parent
-_STYLE = (_FOLDER / "page.css").read_text("utf-8")
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+PARTS = Path(__file__).parent / "page_parts"
+"""The folder of the templates, the scripts and the style."""
 
 CONTENT_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src data:; media-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
-_TEMPLATE = Environment(
-    autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-).from_string((_FOLDER / "page.html.jinja").read_text("utf-8"))
+
+def _shown(value: Any) -> Any:
+    return reveal(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def page(lock: Lock, served: ServedModel, description: Mapping[str, Any], address: str) -> str:
+_TEMPLATES = Environment(
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=_shown,
+    loader=FileSystemLoader(PARTS),
+)
+
+
+def page(
+    lock: Lock,
+    served: ServedModel,
+    description: Mapping[str, Any],
+    address: str,
+    *,
+    needs_key: bool = False,
+    ops: Operations | None = None,
+) -> str:
     """Return the page; ``address`` is the address of the kit, for the examples."""
-    return _TEMPLATE.render(
-        style=_STYLE,
+    return _TEMPLATES.get_template("page.html.jinja").render(
+        needs_key=needs_key,
         kit=lock.about,
         recipe=str(lock.recipe),
         model=lock.model,
         engine=lock.engine,
-        address=address,
-        endpoints=[_endpoint(item, served, description, address) for item in offered(served)],
+        endpoints=[
+            _endpoint(item, served, description, address, needs_key=needs_key)
+            for item in offered(served)
+        ],
         objects=_objects(served, description),
         knowledge=KNOWLEDGE,
+        claims=claim_rows(lock),
+        cases=lock.cases,
+        rules=rule_rows(lock),
+        budgets=budget_rows(ops),
         prompts=[
             (name, prompt.variables, prompt.text) for name, prompt in sorted(lock.prompts.items())
         ],
@@ -56,27 +82,34 @@ def page(lock: Lock, served: ServedModel, description: Mapping[str, Any], addres
             (name, plain(value), _open(name, served))
             for name, value in sorted(lock.hyperparameters.items())
         ],
-        limits=[(name, value) for name, value in limits(lock, served).items() if value is not None],
+        limits=limit_rows(lock, served),
         problems=[
             (status, code, CATALOGUE[code])
             for status, codes in problems_by_status().items()
             for code in codes
         ],
-        client=_client(served, address),
     )
 
 
+def door() -> str:
+    """Return the page for callers without a key: a field for it, and nothing about the kit."""
+    return _TEMPLATES.get_template("door.html.jinja").render()
+
+
 def _endpoint(
-    endpoint: Endpoint, served: ServedModel, description: Mapping[str, Any], address: str
+    endpoint: Endpoint,
+    served: ServedModel,
+    description: Mapping[str, Any],
+    address: str,
+    *,
+    needs_key: bool,
 ) -> dict[str, Any]:
-    body = json.dumps(endpoint.example_of(served), ensure_ascii=False)
-    quoted = body.replace("'", "'\\''")
+    body = endpoint.example_of(served)
     return {
         "path": endpoint.path,
         "summary": endpoint.summary,
         "streams": endpoint.event is not None,
-        "curl": f"curl {address}{endpoint.path} \\\n"
-        f"  -H 'Content-Type: application/json' \\\n  -d '{quoted}'",
+        "calls": calls(endpoint.path, body, address, needs_key=needs_key),
         "parameters": _fields(description["components"]["schemas"][endpoint.request.__name__]),
     }
 
@@ -110,32 +143,3 @@ def _open(name: str, served: ServedModel) -> str:
     if name == "max_tokens":
         return "a smaller number"
     return "additional texts" if name == "stop" else ""
-
-
-def _client(served: ServedModel, address: str) -> str | None:
-    """Return a call with OpenAI's client; None if the client has none for the task."""
-    match served.task:
-        case Task.GENERATION if offered(served) and offered(served)[0].operation == "chat":
-            call = (
-                "answer = client.chat.completions.create(\n"
-                f"    model={served.model!r},\n"
-                '    messages=[{"role": "user", "content": "Say hello."}],\n'
-                ")\n"
-                "print(answer.choices[0].message.content)"
-            )
-        case Task.GENERATION:
-            call = (
-                f"answer = client.completions.create(model={served.model!r}, "
-                'prompt="Once upon a time")\nprint(answer.choices[0].text)'
-            )
-        case Task.EMBEDDINGS:
-            call = (
-                f"answer = client.embeddings.create(model={served.model!r}, "
-                'input=["a first text"])\nprint(answer.data[0].embedding)'
-            )
-        case _:
-            return None
-    return (
-        "from openai import OpenAI\n\n"
-        f'client = OpenAI(base_url="{address}/v1", api_key="the kit\'s key, or any text")\n{call}'
-    )

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mealkit.errors import MealkitError, Problem, problem
 from mealkit.runtime.exchanges import EXCHANGE, Exchange, Outcome, exemplar_of
 from mealkit.runtime.gateway.cors import Cors
+from mealkit.runtime.gateway.kit_page import door
 from mealkit.runtime.gateway.path_spellings import Paths
 from mealkit.runtime.gateway.problem_answers import (
     DataRefusedError,
@@ -106,6 +107,9 @@ class RequestMiddleware:
         except MealkitError as error:
             fault = self._service.explain(error)
             headers = _HEADERS.get(fault.code)
+            if fault.code == "REQUEST_KEY" and (page := await door(scope, _CHALLENGE)):
+                await page(scope, receive, send)
+                return
             if isinstance(error, DataRefusedError):
                 violations = error.violations
         else:

@@ -4,8 +4,6 @@ Every error is a problem in OpenAI's error format.
 """
 
 import asyncio
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from starlette.requests import Request
@@ -13,12 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from mealkit.digest import Digest
-from mealkit.errors import failure
 from mealkit.runtime.api.about import licences, manifest, metadata, model_cards
 from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.gateway.forwarding import Answering
+from mealkit.runtime.gateway.kit_page import KitPage, late
 from mealkit.runtime.gateway.middleware import RequestMiddleware
-from mealkit.runtime.gateway.outer_address import outer_address
 from mealkit.runtime.gateway.path_spellings import Paths
 from mealkit.runtime.gateway.problem_answers import JsonAnswer
 from mealkit.runtime.gateway.service import Service
@@ -27,6 +24,7 @@ from mealkit.runtime.urls import (
     LIVE_PATHS,
     METRICS_PATH,
     OPENAPI_PATH,
+    PAGE_FOLDER,
     READY_PATHS,
     START_PATH,
 )
@@ -43,6 +41,7 @@ def create_app(service: Service) -> RequestMiddleware:
     middleware and would take another tenth of the time per request.
     """
     endpoints = _Endpoints(service)
+    page = KitPage(service, endpoints.describe)
     routes = [
         # First, because routes are matched in order and these get the most requests.
         *(
@@ -55,13 +54,14 @@ def create_app(service: Service) -> RequestMiddleware:
         Route("/v1/manifest", endpoints.manifest),
         Route("/v1/license", endpoints.license),
         Route(OPENAPI_PATH, endpoints.openapi),
-        Route(DOCS_PATH, endpoints.docs),
+        Route(DOCS_PATH, page.page),
         Route(METRICS_PATH, endpoints.metrics),
         Route("/v1/models", endpoints.models),
         Route(_MODEL_PATH + "{name:path}", endpoints.model),
     ]
     endpoints.paths = [route.path for route in routes]
-    routes.append(Route(START_PATH, endpoints.start))
+    routes.append(Route(START_PATH, page.start))
+    routes.append(Route(PAGE_FOLDER + "{name}", page.file))
     # The middleware has removed a trailing slash: some clients do not follow redirects of a POST.
     router = Router(routes, redirect_slashes=False)
     return RequestMiddleware(router, service, Paths([*endpoints.paths, START_PATH], _MODEL_PATH))
@@ -96,12 +96,6 @@ class _Endpoints:
             return JsonAnswer(content)
         return JsonAnswer(content, 503, {"Retry-After": "1"})
 
-    async def start(self, request: Request) -> Response:
-        """Send browsers to the page; the address is relative, because of prefixes of proxies."""
-        if "text/html" in request.headers.get("accept", ""):
-            return Response(status_code=307, headers={"Location": DOCS_PATH.lstrip("/")})
-        raise failure("ROUTE_UNKNOWN", f"there is no endpoint {START_PATH}")
-
     async def metadata(self, _request: Request) -> Response:
         """Describe this kit."""
         service = self._service
@@ -122,25 +116,7 @@ class _Endpoints:
 
     async def openapi(self, _request: Request) -> Response:
         """Describe the kit's API."""
-        return JsonAnswer(await self._describe())
-
-    async def docs(self, request: Request) -> Response:
-        """Return the kit's API as a page."""
-        if request.scope["raw_path"].endswith(b"/"):
-            # Otherwise the page's relative address of the description would be wrong.
-            return Response(status_code=308, headers={"Location": f"..{DOCS_PATH}"})
-        lock, served, settings = self._service.lock, self._service.served, self._service.settings
-        described = await self._describe()
-        module = await _late("mealkit.runtime.api.page")
-        address = outer_address(request.headers, is_behind_proxy=settings.is_behind_proxy)
-        content = module.page(lock, served, described, address)
-        headers = {
-            "Content-Security-Policy": module.CONTENT_POLICY,
-            "Referrer-Policy": "no-referrer",
-            # The page contains the address of the request.
-            "Cache-Control": "no-store",
-        }
-        return Response(content, headers=headers, media_type="text/html")
+        return JsonAnswer(await self.describe())
 
     async def metrics(self, request: Request) -> Response:
         """Return the metrics, and those of an engine that has its own."""
@@ -165,12 +141,12 @@ class _Endpoints:
             self._service.served.require_model(name)
         return JsonAnswer(cards[name])
 
-    async def _describe(self) -> dict[str, Any]:
+    async def describe(self) -> dict[str, Any]:
         """Return the description; it is built again after the first answer has added facts."""
         served = self._service.served
         learned = (served.dimensions, served.prediction)
         if self._description is None or self._description[0] != learned:
-            module = await _late("mealkit.runtime.api.openapi")
+            module = await late("mealkit.runtime.api.openapi")
             described = await asyncio.to_thread(module.describe, self._service.lock, served)
             self._description = (learned, described)
         return self._description[1]
@@ -179,8 +155,3 @@ class _Endpoints:
 def _wants_openmetrics(request: Request) -> bool:
     """Return whether a scrape names OpenMetrics first, as Prometheus does."""
     return request.headers.get("accept", "").startswith("application/openmetrics-text")
-
-
-async def _late(name: str) -> ModuleType:
-    """Import a module for rare requests in a thread: not at the start, without blocking."""
-    return await asyncio.to_thread(import_module, name)

@@ -40,6 +40,7 @@ from mealkit.runtime.urls import (
     LIVE_PATHS,
     METRICS_PATH,
     OPENAPI_PATH,
+    PAGE_PATHS,
     READY_PATHS,
     START_PATH,
 )
@@ -125,7 +126,7 @@ class Service:
         self.queue = FairQueue(serving.max_concurrency, serving.max_queue, self._note_queue)
         self.bodies = HeldBytes(self.max_body_bytes)
         opened = [path for word in self.settings.open for path in _OPENED[word]]
-        self._without_key = frozenset({*_HEALTH, *opened})
+        self._without_key = frozenset({*_HEALTH, *PAGE_PATHS, *opened})
         self._browsers = Browsers(self.settings)
         self.idle.set()
         self.off.set()
