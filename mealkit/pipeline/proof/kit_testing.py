@@ -33,7 +33,8 @@ from mealkit.pipeline.proof.datasets import dataset_paths
 from mealkit.pipeline.proof.files_of_cases import folder_of_cases
 from mealkit.pipeline.proof.peak_memory import peak_memory
 from mealkit.pipeline.proof.recipe_to_test import RecipeToTest, recipe_of_kit, stated_recipe
-from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import RunReport, run_kit
 from mealkit.pipeline.targets import Here, KitFolder, kit_or_image_named, look
 from mealkit.preflight.facts import Facts
 from mealkit.progress import Progress
