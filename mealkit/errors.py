@@ -534,6 +534,13 @@ CATALOGUE: dict[str, Entry] = {
     "NODE_TAINTED": Entry("the node takes only pods that tolerate its taint", _PLATFORM, PreflightError, 503, "add the toleration to the deployment file, or use another node"),
     "NODE_RESOURCES": Entry("other pods have requested too much of the node", _PLATFORM, PreflightError, 503, "free the node, add another, or lower the requests of the deployment"),
     "NODE_IMAGE_VOLUMES": Entry("the node's Kubernetes cannot mount an image as a volume", _PLATFORM, PreflightError, 503, "keep the weights in the image, or in a PersistentVolumeClaim; image volumes need Kubernetes 1.33 with their feature gate, or 1.36"),
+    "DEPLOYMENT_NOT_FOUND": Entry("there is no deployment of this name on this machine", _CALLER, DeploymentError, 404, "mealkit status lists the deployments"),
+    "DEPLOYMENT_REVISION": Entry("the deployment does not have the revision, or cannot go back to it", _CALLER, DeploymentError, 404, "mealkit history NAME lists the revisions"),
+    "DEPLOYMENT_INVALID": Entry("the file of a deployment is damaged, or was written by another program", _PLATFORM, DeploymentError, 500, "restore the file from a backup; or delete its folder, and the containers that have the label dev.mealkit.deployment"),
+    "DEPLOYMENT_BUSY": Entry("another command changes the deployment", _CALLER, DeploymentError, 409, "wait until it has ended, or add --wait"),
+    "DEPLOYMENT_GATE": Entry("a new revision did not pass a gate, and the traffic is where it was before", _AUTHOR, DeploymentError, 503, "correct what the gate measured, then: mealkit up NAME KIT"),
+    "DEPLOYMENT_DOWN": Entry("the deployment could neither change nor go back: no revision answers", _PLATFORM, DeploymentError, 503, "correct what the message names, then: mealkit status NAME, which tries again"),
+    "DEPLOYMENT_CLIENT": Entry("the deployment's containers are in another container client than the one that was named", _CALLER, DeploymentError, 409, "leave out --client, or take the deployment down first: mealkit down NAME"),
     # Cost and audit
     "AUDIT_UNWRITABLE": Entry("the audit log cannot be written, and the kit answers nothing that it does not record", _PLATFORM, AuditError, 503, "make room on the disk of the audit log, or correct the folder's owner and mode; the kit goes on by itself"),
     "AUDIT_KEY": Entry("a key of the audit log is missing or is not valid", _CALLER, AuditError, 400, "name the file with the keys: --key FILE; in the container: MEALKIT_AUDIT_KEY_FILE"),

@@ -192,6 +192,8 @@ class Container:
     started_seconds: float  # since the epoch
     labels: Mapping[str, str] = field(default_factory=dict)
     exit: Exit | None = None
+    restarts: int | None = None
+    """How often the client started it again by itself; None: it does not count that."""
 
     @property
     def url(self) -> str:

@@ -278,6 +278,7 @@ class DockerClient:
             started_seconds=seconds_of(attributes["State"]["StartedAt"]),
             labels=labels,
             exit=_exit(attributes["State"]),
+            restarts=attributes.get("RestartCount"),
         )
 
 

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from mealkit.containers.container import Container
 from mealkit.errors import MealkitError, Owner, OwnerContact, failure
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
@@ -198,16 +199,26 @@ def _run(request: RunRequest, shown: Runnable, home: Home, progress: Progress) -
     seconds = request.timeout_seconds
     trust = Trust.of(lock, built_here=shown.built_here, memory_bytes=spec.memory_bytes)
     wait_until_ready(client, container, seconds, progress, trust)
+    report = report_of(container, shown, client)
+    return replace(
+        report,
+        ready_seconds=time.monotonic() - started,
+        example=report.example + (_KEY if request.keys else ""),
+    )
+
+
+def report_of(container: Container, shown: Runnable, client: ContainerClient) -> RunReport:
+    """Return the report about a container that runs an image."""
     return RunReport(
         name=container.name,
         kit=container.kit,
         client=client.name,
         url=container.url,
-        recipe=str(lock.recipe),
+        recipe=str(shown.lock.recipe),
         image=str(shown.image.digest),
-        ready_seconds=time.monotonic() - started,
-        example=example_command(container.url, lock) + (_KEY if request.keys else ""),
-        owner=lock.about.owner,
+        ready_seconds=time.time() - container.started_seconds,
+        example=example_command(container.url, shown.lock),
+        owner=shown.lock.about.owner,
         limits=client.limits(),
     )
 

@@ -1,0 +1,77 @@
+"""What a deployment needs of its front: the part that keeps the address while revisions change."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from mealkit.deploy.watch import Counts
+
+if TYPE_CHECKING:
+    pass
+
+
+class Totals(Protocol):
+    """What a revision has answered since the front counts it."""
+
+    @property
+    def answers(self) -> tuple[int, int, int, int, int]:
+        """The answers of the classes 1xx to 5xx."""
+        ...
+
+    @property
+    def connection_errors(self) -> int:
+        """Requests that could not be sent."""
+        ...
+
+    @property
+    def answer_errors(self) -> int:
+        """Requests that were sent, and whose answer is missing or broken."""
+        ...
+
+    @property
+    def first_byte_seconds(self) -> float:
+        """The mean time of the last answers until their first byte."""
+        ...
+
+
+class Front(Protocol):
+    """Keeps the address, and sends new requests to one target; running ones stay where they are."""
+
+    @property
+    def network(self) -> str | None:
+        """The network that the revisions join."""
+        ...
+
+    def ensure(self) -> None:
+        """Create the network and the front, unless they are there."""
+        ...
+
+    def route(self, target: str | None) -> None:
+        """Send new requests to a container (``name:port``), or (None) refuse them."""
+        ...
+
+    def is_serving(self, target: str) -> bool:
+        """Return whether new requests go to a target, and only to it."""
+        ...
+
+    def sessions(self, target: str) -> int:
+        """Return how many requests are open at a target."""
+        ...
+
+    def totals(self, target: str) -> Totals:
+        """Return what has been answered at a target."""
+        ...
+
+    def remove(self) -> None:
+        """Remove the front and its network."""
+        ...
+
+
+def counts_of(totals: Totals) -> Counts:
+    """Return the counts that revisions are compared by."""
+    errors = totals.connection_errors + totals.answer_errors
+    answered = sum(totals.answers)
+    return Counts(
+        answers=answered + errors,
+        errors=errors + totals.answers[4],
+        refused=totals.answers[3],
+        mean_seconds=totals.first_byte_seconds if answered else None,
+    )
