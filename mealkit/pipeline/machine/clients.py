@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from mealkit.containers.container import Container, Exit, RunSpec
+from mealkit.containers.container import Container, Exit, Restart, RunSpec
 from mealkit.containers.container_files import ContainerContents
 from mealkit.errors import failure
 from mealkit.pipeline.home import Home
@@ -52,6 +52,10 @@ class ContainerClient(Protocol):
 
     def stop(self, name: str, timeout_seconds: int) -> Exit:
         """Stop a container; its log stays."""
+        ...
+
+    def set_restart(self, name: str, policy: Restart) -> None:
+        """Change when a container is started again without a command, if the client can do it."""
         ...
 
     def remove(self, name: str) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from mealkit.containers.container import Container
+from mealkit.containers.container import Container, Restart
 from mealkit.deploy.deployment import (
     Change,
     Deployment,
@@ -210,6 +210,8 @@ class Changing:
         if old is not None:
             self._baseline = baseline_of(old, new, self._ground)
         self._ground.front.route(target_of(new))
+        # Not before: a revision that ends while it starts must not be started again and again.
+        self._ground.client.set_restart(new.name, Restart(deployment.restart))
         self._ground.progress.phase(f"the traffic of {deployment.name} goes to {new.name}")
         self.note(EventKind.MOVED, deployment, change.new)
 
@@ -227,6 +229,7 @@ class Changing:
         self._ground.front.ensure()
         started = start(deployment, deployment.revision(old), self._ground)
         await_ready(started, self._options.timeout_seconds, self._ground)
+        self._ground.client.set_restart(started.container.name, Restart(deployment.restart))
 
     def _take_down(self, deployment: Deployment) -> None:
         front = self._ground.front

@@ -121,6 +121,7 @@ def start(
         spec,
         environment={**spec.environment, **more},
         labels={**spec.labels, **labels},
+        network=ground.front.network,
     )
     ground.progress.phase(f"starting revision {revision.number} with {ground.client.name}")
     try:

@@ -10,7 +10,7 @@ from mealkit.pipeline.operate.revision_containers import Ground
 from mealkit.pipeline.operate.traffic_front import Front
 from mealkit.progress import Progress
 
-MakeFront = Callable[[ContainerClient, Deployment], Front]
+MakeFront = Callable[[ContainerClient, Deployment, Progress], Front]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,16 @@ class Site:
         from mealkit.containers.select import choose
 
         client = choose(self.clients, deployment.client)
-        front = self.make_front(client, deployment)
+        front = self.make_front(client, deployment, self.progress)
         return Ground(self.home, client, front, self.progress)
 
 
 def this_site(home: Home, progress: Progress) -> Site:
     """Return this machine."""
-    return Site(home, clients(home), _front, progress)
 
+    def make_front(client: ContainerClient, deployment: Deployment, progress: Progress) -> Front:
+        from mealkit.pipeline.operate.engine_front import engine_front
 
-def _front(client: ContainerClient, deployment: Deployment) -> Front:
-    raise NotImplementedError
+        return engine_front(client, deployment, home, progress)
+
+    return Site(home, clients(home), make_front, progress)

@@ -2,34 +2,11 @@
 
 from typing import TYPE_CHECKING, Protocol
 
+from mealkit.containers.front_control import Totals
 from mealkit.deploy.watch import Counts
 
 if TYPE_CHECKING:
     pass
-
-
-class Totals(Protocol):
-    """What a revision has answered since the front counts it."""
-
-    @property
-    def answers(self) -> tuple[int, int, int, int, int]:
-        """The answers of the classes 1xx to 5xx."""
-        ...
-
-    @property
-    def connection_errors(self) -> int:
-        """Requests that could not be sent."""
-        ...
-
-    @property
-    def answer_errors(self) -> int:
-        """Requests that were sent, and whose answer is missing or broken."""
-        ...
-
-    @property
-    def first_byte_seconds(self) -> float:
-        """The mean time of the last answers until their first byte."""
-        ...
 
 
 class Front(Protocol):
