@@ -81,6 +81,15 @@ def up(  # noqa: PLR0913  one parameter for each option
             show_default="none",
         ),
     ] = [],  # noqa: B006  typer copies it
+    ops: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Prices, budgets and audit log, as YAML or JSON: each section of ops that the file"
+            " states replaces the kit's.",
+            show_default="the kit's",
+        ),
+    ] = None,
     restart: Annotated[
         Literal["no", "on-failure", "unless-stopped", "always"] | None,
         typer.Option(
@@ -151,6 +160,7 @@ def up(  # noqa: PLR0913  one parameter for each option
     from mealkit.pipeline.operate.site import this_site
     from mealkit.pipeline.operate.upgrading import UpRequest
     from mealkit.pipeline.operate.upgrading import up as up_deployment
+    from mealkit.pipeline.run.operations_file import read_operations
     from mealkit.pipeline.run.run_request import RunRequest
     from mealkit.preflight.override import overrides_of
 
@@ -161,6 +171,7 @@ def up(  # noqa: PLR0913  one parameter for each option
         client=client,
         port=port,
         keys=keys,
+        ops=read_operations(ops) if ops else None,
         origins=tuple(origin),
         embedded=embedded,
         architecture=architecture,

@@ -91,6 +91,7 @@ def request_of(revision: Revision, client: str) -> RunRequest:
         embedded=settings.embedded,
         architecture=settings.architecture,
         overrides=settings.overrides,
+        ops=settings.ops,
     )
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mealkit.containers.container import Restart
 from mealkit.deploy.deployment import Deployment
+from mealkit.errors import failure
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.machine.clients import ContainerClient, clients
 from mealkit.pipeline.operate.revision_containers import Ground
@@ -39,8 +41,31 @@ def this_site(home: Home, progress: Progress) -> Site:
     """Return this machine."""
 
     def make_front(client: ContainerClient, deployment: Deployment, progress: Progress) -> Front:
-        from mealkit.pipeline.operate.engine_front import engine_front
-
-        return engine_front(client, deployment, home, progress)
+        return _front(client, deployment, home, progress)
 
     return Site(home, clients(home), make_front, progress)
+
+
+def _front(
+    client: ContainerClient, deployment: Deployment, home: Home, progress: Progress
+) -> Front:
+    """Return the front of a deployment in docker or podman.
+
+    Raises:
+        ContainerError: ``CLIENT_REFUSED``, the client cannot run one.
+    """
+    from mealkit.containers.docker import DockerClient
+    from mealkit.containers.front_spec import FrontSpec
+    from mealkit.pipeline.image.front_image import open_front
+
+    if not isinstance(client, DockerClient):
+        message = f"{client.name} cannot keep the address of a deployment"
+        raise failure("CLIENT_REFUSED", message, hint="use --client docker, or mealkit run")
+    spec = FrontSpec(
+        deployment.name,
+        deployment.address,
+        deployment.port,
+        network=f"mealkit-net-{deployment.name}",
+        restart=Restart(deployment.restart),
+    )
+    return open_front(client, spec, home, progress)

@@ -17,7 +17,7 @@ class Front(Protocol):
         """The network that the revisions join."""
         ...
 
-    def ensure(self) -> None:
+    def ensure(self) -> object:
         """Create the network and the front, unless they are there."""
         ...
 

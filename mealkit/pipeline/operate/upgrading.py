@@ -241,6 +241,7 @@ def _settings(run: RunRequest) -> Settings:
         origins=run.origins,
         overrides=dict(run.overrides),
         keys=str(run.keys.resolve()) if run.keys else None,
+        ops=run.ops,
     )
 
 
