@@ -127,6 +127,13 @@ def up(  # noqa: PLR0913  one parameter for each option
             metavar="FACTOR", min=1, help="How many times as long the mean answer may take."
         ),
     ] = 2.0,
+    stop_first: Annotated[
+        bool,
+        typer.Option(
+            "--stop-first",
+            help="Stop the old revision before the new one starts, even if both fit.",
+        ),
+    ] = False,
     embedded: Annotated[
         bool,
         typer.Option("--embedded", help="Load the full image instead of mounting the weights."),
@@ -181,7 +188,15 @@ def up(  # noqa: PLR0913  one parameter for each option
     )
     limits = WatchLimits(watch, max_errors, max_slowdown)
     request = UpRequest(
-        name, run, why, address, restart, tests=_chosen(test), watch=limits, wait=wait
+        name,
+        run,
+        why,
+        address,
+        restart,
+        tests=_chosen(test),
+        watch=limits,
+        stops_first=stop_first,
+        wait=wait,
     )
     progress = session.progress(as_json=as_json)
     site = this_site(session.home, progress)

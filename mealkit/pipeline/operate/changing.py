@@ -57,6 +57,8 @@ class Options:
     tester: Tester | None = None
     test_key: KeyHash | None = None
     reason: str = ""
+    stop_reason: str | None = None
+    """Why the old revision has to stop before the new one starts."""
 
 
 class Changing:
@@ -137,7 +139,7 @@ class Changing:
             case Step.RETIRE_OLD if old is not None:
                 stop(deployment.name, old, self._ground)
             case Step.REVIVE_OLD if old is not None:
-                self._revive(deployment, old)
+                self._revive(deployment, change, old)
             case Step.MOVE_BACK:
                 self._move_back(deployment, old)
             case Step.DISCARD_NEW if change.new is not None:
@@ -162,8 +164,9 @@ class Changing:
     def _stop_first(self, deployment: Deployment, old: int | None) -> None:
         if old is None:
             return
-        self._ground.progress.phase(f"stopping revision {old} first: both do not fit")
-        self.note(EventKind.STOPPED_FIRST, deployment, old)
+        why = one_line(self._options.stop_reason or "")
+        self._ground.progress.phase(f"stopping revision {old} first, callers get 503: {why}")
+        self._append(EventKind.STOPPED_FIRST, deployment, old, why[:_REASON_CHARACTERS], None)
         self._ground.front.route(None)
         stop(deployment.name, old, self._ground)
 
@@ -222,11 +225,14 @@ class Changing:
             return None
         return watch(container, baseline, limits, self._ground)
 
-    def _revive(self, deployment: Deployment, old: int) -> None:
+    def _revive(self, deployment: Deployment, change: Change, old: int) -> None:
         """Start the revision that had the traffic again, if it does not run."""
         if self._running(deployment, old) is not None:
             return
         self._ground.front.ensure()
+        if change.stops_first and change.new is not None:
+            self._ground.front.route(None)
+            stop(deployment.name, change.new, self._ground)
         started = start(deployment, deployment.revision(old), self._ground)
         await_ready(started, self._options.timeout_seconds, self._ground)
         self._ground.client.set_restart(started.container.name, Restart(deployment.restart))

@@ -20,17 +20,16 @@ from mealkit.deploy.upgrade import begun, taken_down, way_back
 from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import MealkitError, failure
 from mealkit.names import one_line
-from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.operate.changing import Changing, Options
 from mealkit.pipeline.operate.deployment_files import DeploymentFiles, user_name
+from mealkit.pipeline.operate.preparing import prepare, stop_reason
 from mealkit.pipeline.operate.recovering import whole, whole_or_abandoned
-from mealkit.pipeline.operate.revision_containers import Ground
+from mealkit.pipeline.operate.revision_containers import Ground, runnable_of
 from mealkit.pipeline.operate.site import Site
 from mealkit.pipeline.operate.testing_revisions import Chosen, judge_revision
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.container_spec import Runnable
 from mealkit.pipeline.run.run_request import RunRequest
-from mealkit.pipeline.run.running import check_machine, open_to_run, runnable, stated_needs
 from mealkit.runtime.gateway.keys import KeyHash, new_key
 
 RestartPolicy = Literal["no", "on-failure", "unless-stopped", "always"]
@@ -53,6 +52,8 @@ class UpRequest:
     watch: WatchLimits = field(default_factory=WatchLimits)
     wait: bool = False
     """Whether to wait while another command changes the deployment."""
+    stops_first: bool = False
+    """Whether the old revision stops before the new one starts, even if both fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,12 @@ def up(request: UpRequest, site: Site, listener: TestListener) -> Changed:
         if known is not None:
             known = whole_or_abandoned(known, site.ground(known), files)
         try:
-            shown = _prepared(run, known, site)
+            prepared = prepare(run, known, site)
         except MealkitError as error:
             if known is not None:
                 _note_unfit(error, request, files)
             raise
+        shown = prepared.shown
         deployment = _deployment_for(request, run, known, shown, site)
         settings = _settings(run)
         ground = site.ground(deployment)
@@ -97,8 +99,9 @@ def up(request: UpRequest, site: Site, listener: TestListener) -> Changed:
         deployment = deployment.with_revision(revision)
         _note_asked(deployment, revision, files)
         options = _options(request, run, ground, listener)
-        changing = Changing(ground, files, options)
-        started = begun(deployment, Verb.UP, revision.number, stops_first=False)
+        why = prepared.stop_reason or ("it was asked for" if request.stops_first else None)
+        changing = Changing(ground, files, replace(options, stop_reason=why))
+        started = begun(deployment, Verb.UP, revision.number, stops_first=why is not None)
         after = changing.run(started)
         changing.note(EventKind.SERVES, after, after.serving)
         return _changed(after)
@@ -147,8 +150,11 @@ def rollback(request: RollbackRequest, site: Site) -> Changed:
         found = found.model_copy(update={"gates": ()})
         deployment = deployment.with_revision(found)
         _note(files, EventKind.ASKED, found, request.reason)
-        changing = Changing(ground, files, Options(request.timeout_seconds, reason=request.reason))
-        after = changing.run(begun(deployment, Verb.ROLLBACK, number, stops_first=False))
+        why = stop_reason(runnable_of(found, ground).stated, deployment, ground)
+        options = Options(request.timeout_seconds, reason=request.reason, stop_reason=why)
+        changing = Changing(ground, files, options)
+        stops_first = why is not None
+        after = changing.run(begun(deployment, Verb.ROLLBACK, number, stops_first=stops_first))
         changing.note(EventKind.SERVES, after, after.serving)
         return _changed(after)
 
@@ -201,22 +207,6 @@ def _settled(request: UpRequest, known: Deployment | None) -> RunRequest:
         run = replace(run, client=known.client)
     access_of(run.address, run.keys, run.origins)
     return run
-
-
-def _prepared(run: RunRequest, known: Deployment | None, site: Site) -> Runnable:
-    """Check the machine, and get the image."""
-    home, progress = site.home, site.progress
-    # The port is the front's, which may have it already.
-    inner = replace(run, port=0) if known is not None and known.serving is not None else run
-    opened = open_to_run(run, home, progress)
-    facts = host_facts(home)
-    stated = stated_needs(opened, run, home, progress)
-    if stated is not None:
-        check_machine(stated, inner, facts, home, progress)
-    shown = runnable(opened, run, home, progress)
-    if stated is None or shown.lock.requirements != stated.requirements:
-        check_machine(shown.stated, inner, facts, home, progress)
-    return shown
 
 
 def _deployment_for(

@@ -255,6 +255,31 @@ def test_an_interrupted_command_goes_back_by_itself(web, versions):
     assert web.client.running() == {web.front.container} == {"web-r1"}
 
 
+@pytest.mark.parametrize("is_good", [True, False])
+def test_a_revision_that_does_not_fit_beside_the_old_one_starts_after_it(web, versions, is_good):
+    """The old one stops first, which is said; if the new one fails, the old one starts again."""
+    _, (first, second, _) = versions
+    web.up(first)
+    at_start: list[tuple[set[str], str | None]] = []
+
+    def look(phase: str) -> None:
+        if phase.startswith("starting revision 2"):
+            at_start.append((web.client.running(), web.front.target))
+            web.server.status = 200 if is_good else 503
+        if phase.startswith("gate"):
+            web.server.status = 200
+
+    web.site = replace(web.site, progress=Heard(look))
+    try:
+        web.up(second, stops_first=True, timeout_seconds=1)
+    except DeploymentError:
+        assert not is_good
+    assert at_start == [(set(), None)]
+    serving = "web-r2" if is_good else "web-r1"
+    assert web.client.running() == {web.front.container} == {serving}
+    assert EventKind.STOPPED_FIRST in web.kinds()
+
+
 def test_two_commands_do_not_change_a_deployment_at_once(web, versions):
     """The second says who is at work, or waits if it is asked to."""
     _, (first, second, _) = versions
