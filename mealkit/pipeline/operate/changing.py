@@ -20,7 +20,7 @@ from mealkit.deploy.upgrade import done, is_undone, stopped, surplus
 from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import MealkitError, Owner, Problem, failure, failures, problem
 from mealkit.names import one_line
-from mealkit.pipeline.operate.deployment_files import DeploymentFiles, user_name
+from mealkit.pipeline.deployment_files import DeploymentFiles, user_name
 from mealkit.pipeline.operate.revision_containers import (
     Ground,
     Started,

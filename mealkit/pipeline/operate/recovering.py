@@ -7,8 +7,8 @@ from mealkit.deploy.deployment_history import EventKind
 from mealkit.deploy.upgrade import begun, is_undone, needs_repair, resumed
 from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import MealkitError, Owner
+from mealkit.pipeline.deployment_files import DeploymentFiles
 from mealkit.pipeline.operate.changing import Changing, Options
-from mealkit.pipeline.operate.deployment_files import DeploymentFiles
 from mealkit.pipeline.operate.revision_containers import (
     Ground,
     containers_of,

@@ -20,8 +20,8 @@ from mealkit.deploy.upgrade import begun, taken_down, way_back
 from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import MealkitError, failure
 from mealkit.names import one_line
+from mealkit.pipeline.deployment_files import DeploymentFiles, user_name
 from mealkit.pipeline.operate.changing import Changing, Options
-from mealkit.pipeline.operate.deployment_files import DeploymentFiles, user_name
 from mealkit.pipeline.operate.preparing import prepare, stop_reason
 from mealkit.pipeline.operate.recovering import whole, whole_or_abandoned
 from mealkit.pipeline.operate.revision_containers import Ground, runnable_of

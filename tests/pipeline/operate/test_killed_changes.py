@@ -11,10 +11,10 @@ from fakes.kills import Nursery, nursery, points
 from fakes.little import OFFLINE, edit_kit, little_kit
 
 from mealkit.deploy.deployment import Deployment, State
+from mealkit.pipeline.deployment_files import DeploymentFiles
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.operate.deployment_files import DeploymentFiles
 from mealkit.pipeline.operate.upgrading import repaired
 from mealkit.progress import SILENT
 

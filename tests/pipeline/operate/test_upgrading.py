@@ -22,10 +22,10 @@ from mealkit.deploy.deployment import Gate, GateResult, State
 from mealkit.deploy.deployment_history import EventKind
 from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import DeploymentError, KitError, MealkitError, Owner
+from mealkit.pipeline.deployment_files import DeploymentFiles
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.operate.deployment_files import DeploymentFiles
 from mealkit.pipeline.operate.site import Site
 from mealkit.pipeline.operate.upgrading import (
     Changed,

@@ -16,6 +16,7 @@ from mealkit.deploy.deployment import (
     MAX_DEPLOYMENT_BYTES,
     Deployment,
     DeploymentName,
+    State,
     read_deployment,
 )
 from mealkit.deploy.deployment_history import MAX_HISTORY_BYTES, Event, read_events
@@ -173,6 +174,21 @@ def deployment_names(home: Home) -> list[str]:
             if (path / "deployment.json").is_file() and not path.name.startswith(".")
         )
     return []
+
+
+def images_in_use(home: Home) -> dict[str, str]:
+    """Return the images that deployments run, or keep for the way back, with what uses them.
+
+    Raises:
+        DeploymentError: ``DEPLOYMENT_INVALID``: what a deployment needs is not known.
+    """
+    found = {}
+    for name in deployment_names(home):
+        deployment = DeploymentFiles(home, name).required()
+        for item in deployment.revisions:
+            if item.image and item.state not in {State.FAILED, State.REMOVED}:
+                found[item.image] = f"revision {item.number} of {name}, which is {item.state}"
+    return found
 
 
 def user_name() -> str:
