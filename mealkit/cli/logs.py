@@ -13,7 +13,7 @@ EXAMPLES = ("mealkit logs my-kit", "mealkit logs my-kit --follow", "mealkit logs
 
 def logs(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The name that mealkit ps shows.")],
+    name: Annotated[str, typer.Argument(help="The name that mealkit ps shows, or a deployment's.")],
     *,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Follow the log until the kit ends.")

@@ -119,7 +119,8 @@ def run(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Start a kit, wait until it answers, and print its address."""
     from mealkit.pipeline.run.operations_file import read_operations
-    from mealkit.pipeline.run.running import RunRequest, run_kit
+    from mealkit.pipeline.run.run_request import RunRequest
+    from mealkit.pipeline.run.running import run_kit
     from mealkit.preflight.override import overrides_of
 
     session = session_of(context)

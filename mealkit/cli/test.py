@@ -173,7 +173,7 @@ def test(  # noqa: PLR0913  one parameter for each option
     from mealkit.pipeline.proof.kit_testing import TestRequest, test_kit
     from mealkit.pipeline.proof.reporting import ReportPaths, check_paths, is_page, write_reports
     from mealkit.pipeline.proof.salting import SaltRequest
-    from mealkit.pipeline.run.running import RunRequest
+    from mealkit.pipeline.run.run_request import RunRequest
     from mealkit.preflight.override import overrides_of
 
     session = session_of(context)

@@ -88,6 +88,10 @@ class Restart(StrEnum):
     """Whether the engine starts a container again, also after a restart of the machine."""
 
     NO = "no"
+    ON_FAILURE = "on-failure"
+    """If it ended with an error."""
+    ALWAYS = "always"
+    """Also one that was stopped by a command, after a restart of the machine."""
     UNLESS_STOPPED = "unless-stopped"
     """Always, except one that was stopped by a command."""
 
@@ -194,6 +198,8 @@ class Container:
     started_seconds: float  # since the epoch
     labels: Mapping[str, str] = field(default_factory=dict)
     exit: Exit | None = None
+    restarts: int | None = None
+    """How often the client started it again by itself; None: it does not count that."""
 
     @property
     def url(self) -> str:

@@ -20,6 +20,7 @@ from mealkit.containers.container import (
     Container,
     Exit,
     LoadedImage,
+    Restart,
     RunSpec,
 )
 from mealkit.containers.container_files import ContainerContents, exported
@@ -186,11 +187,21 @@ class DockerClient:
         """
         with self.connected(f"stop {name}") as client:
             theirs = self._find(client, name)
+            _set_restart(theirs, Restart.NO)  # the engine starts one again that ends on SIGINT
             if timeout_seconds and theirs.attrs["State"].get("Running"):
                 _interrupt(theirs, timeout_seconds)
             theirs.stop(timeout=0)
             theirs.reload()
             return _exit(theirs.attrs["State"]) or Exit()
+
+    def set_restart(self, name: str, policy: Restart) -> None:
+        """Change when the engine starts a container again by itself.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND.
+        """
+        with self.connected(f"change {name}") as client:
+            _set_restart(self._find(client, name), policy)
 
     def remove(self, name: str) -> None:
         """Remove a container, its log and its network; kill it if it still runs.
@@ -277,7 +288,15 @@ class DockerClient:
             started_seconds=seconds_of(attributes["State"]["StartedAt"]),
             labels=labels,
             exit=_exit(attributes["State"]),
+            restarts=attributes.get("RestartCount"),
         )
+
+
+def _set_restart(theirs: "Theirs", policy: Restart) -> None:
+    now = theirs.attrs["HostConfig"].get("RestartPolicy") or {}
+    if (now.get("Name") or Restart.NO) != policy:
+        wanted: Any = {"Name": policy.value, "MaximumRetryCount": 0}
+        theirs.update(restart_policy=wanted)
 
 
 def _signal(theirs: "Theirs", name: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from mealkit.containers.container import LINE_BYTES, Container, Exit, RunSpec, UnpackedRoot
+from mealkit.containers.container import LINE_BYTES, Container, Exit, Restart, RunSpec, UnpackedRoot
 from mealkit.containers.container_files import ContainerContents, unpacked_files
 from mealkit.containers.sandbox_groups import memory_parent
 from mealkit.containers.sandbox_launch import end, launch
@@ -149,6 +149,9 @@ class Sandbox:
         record = self._find(name)
         end(record, timeout_seconds)
         return record.now().exit or Exit()
+
+    def set_restart(self, name: str, policy: Restart) -> None:
+        """Do nothing: no process is there to start a sandbox again (see mealkit status)."""
 
     def remove(self, name: str) -> None:
         """Remove a sandbox's record and log; kill it if it still runs.

@@ -81,6 +81,11 @@ class Home:
         return self.root / "records"
 
     @property
+    def deployments(self) -> Path:
+        """The deployments of this machine: their revisions and histories. Prune keeps them."""
+        return self.root / "deployments"
+
+    @property
     def runs(self) -> Path:
         """Running sandboxes: their records and logs."""
         return self.root / "runs"

@@ -3,7 +3,7 @@
 Raises StoreError while another process adds to the store.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,12 +35,14 @@ def prune(
     *,
     nameless: bool = True,
     damaged: bool = False,
+    in_use: Container[str] = (),
 ) -> Pruned:
     """Delete what no image needs: blobs, recipes, cache entries, files of killed writers.
 
-    ``nameless`` also deletes images without a name. ``damaged`` reads every remaining blob (and
-    calls ``advance`` with the bytes) and deletes those whose bytes are wrong or whose source
-    changed. The images that need them stay listed, and the next build restores the blobs.
+    ``nameless`` also deletes images without a name, except those of ``in_use``. ``damaged`` reads
+    every remaining blob (and calls ``advance`` with the bytes) and deletes those whose bytes are
+    wrong or whose source changed. The images that need them stay listed, and the next build
+    restores the blobs.
 
     Raises:
         StoreError: ``STORE_BUSY``; ``BLOB_DAMAGED`` or ``BLOB_MISSING``: the blobs that an image
@@ -50,7 +52,7 @@ def prune(
         return Pruned(0, ())
     with store.own():
         before = store.index()
-        index = _kept_index(store, before, nameless=nameless, damaged=damaged)
+        index = _kept_index(store, before, in_use, nameless=nameless, damaged=damaged)
         if index != before:
             write_whole(store.root / "index.json", index.as_bytes())
         needed = _needed(store, index)
@@ -104,16 +106,19 @@ def _new_key(blob: VirtualBlob) -> FileKey | None:
     return None
 
 
-def _kept_index(store: LocalStore, index: Index, *, nameless: bool, damaged: bool) -> Index:
+def _kept_index(
+    store: LocalStore, index: Index, in_use: Container[str], *, nameless: bool, damaged: bool
+) -> Index:
     for digest, item in index.images().items():
-        if nameless and not index.names(digest):
-            index = index.without_image(digest)
-            continue
+        is_nameless = nameless and not index.names(digest)
         try:
-            store.needs(item)
+            # One of the images below an index may be the one that is used.
+            is_used = any(str(needed) in in_use for needed in (digest, *store.needs(item)))
         except MealkitError:
-            if not damaged:
+            if not damaged and not is_nameless:
                 raise
+            is_nameless, is_used = True, False
+        if is_nameless and not is_used:
             index = index.without_image(digest)
     return index
 

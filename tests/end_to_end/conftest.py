@@ -17,7 +17,8 @@ from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.machine.clients import stop_kit
-from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import RunReport, run_kit
 
 
 @pytest.fixture(scope="session")

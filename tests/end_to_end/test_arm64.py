@@ -25,7 +25,8 @@ from mealkit.pipeline.image.fetching_inputs import fetch_inputs
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.machine.clients import read_logs, stop_kit
-from mealkit.pipeline.run.running import RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import run_kit
 from mealkit.plan.layers import Bytecode
 from mealkit.plan.planning import plan_image
 from mealkit.recipe.lock import read_lock

@@ -10,7 +10,8 @@ from fakes.served import Demo, assert_serves, free_port, wait_ready
 
 from mealkit.pipeline.audit.rehashing import rehash
 from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
-from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import RunReport, run_kit
 from mealkit.stores.docker_load import load
 
 pytestmark = pytest.mark.online

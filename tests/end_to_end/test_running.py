@@ -25,7 +25,8 @@ from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
-from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import RunReport, run_kit
 from mealkit.preflight.facts import read_facts
 from mealkit.stores.docker_load import load
 from mealkit.stores.local import LocalStore

@@ -14,7 +14,7 @@ from mealkit.acceptance.salt_report import SaltReport
 from mealkit.acceptance.target import SilentListener
 from mealkit.pipeline.machine.clients import running_kits
 from mealkit.pipeline.proof.salting import SaltRequest, salt_kit
-from mealkit.pipeline.run.running import RunRequest
+from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.stores.local import LocalStore
 
 KIT = ROOT / "kits" / "sbert-minilm"

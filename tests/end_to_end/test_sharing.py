@@ -21,7 +21,8 @@ from mealkit.pipeline.image.pulling import pull
 from mealkit.pipeline.machine.clients import stop_kit
 from mealkit.pipeline.opening_images import open_image
 from mealkit.pipeline.publish.cataloguing import Addition, add
-from mealkit.pipeline.run.running import RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import run_kit
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.push import push

@@ -8,7 +8,7 @@ from mealkit.acceptance.report import Report, Verdict
 from mealkit.acceptance.target import SilentListener, TestOptions
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.proof.kit_testing import TestRequest, test_kit
-from mealkit.pipeline.run.running import RunRequest
+from mealkit.pipeline.run.run_request import RunRequest
 
 
 def measured(url: str, kit: Path, home: Home, allowed: Sequence[Path] = ()) -> Report:

@@ -13,7 +13,8 @@ from fakes.little import Heard
 from mealkit.errors import MealkitError
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.machine.clients import stop_kit
-from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import RunReport, run_kit
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from mealkit.errors import MealkitError
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.kit.locking import check_lock
 from mealkit.pipeline.machine.clients import stop_kit
-from mealkit.pipeline.run.running import RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import run_kit
 
 KITS = Path(__file__).parents[2] / "kits"
 

@@ -17,7 +17,8 @@ from mealkit.acceptance.target import SilentListener
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.machine.clients import running_kits
 from mealkit.pipeline.proof.kit_testing import test_running
-from mealkit.pipeline.run.running import RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import run_kit
 
 KIT = Path(__file__).parents[2] / "kits" / "rake"
 ROWS = 40

@@ -15,7 +15,8 @@ from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.naming_builds import Taken
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.run.running import RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import run_kit
 from mealkit.stores.docker_load import load
 from mealkit.stores.layout import write_layout
 from mealkit.stores.local import LocalStore

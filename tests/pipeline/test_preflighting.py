@@ -33,7 +33,8 @@ from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.machine.clients import running_kits, stop_kit
 from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_target
 from mealkit.pipeline.machine.stated_needs import Stated, bytes_to_write, open_recipe, stated_by
-from mealkit.pipeline.run.running import RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import run_kit
 from mealkit.preflight.finding import Severity, Verdict
 from mealkit.preflight.nvidia import Access, Nvidia, NvidiaGpu
 from mealkit.progress import SILENT, Progress

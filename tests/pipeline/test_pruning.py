@@ -5,10 +5,13 @@ import fcntl
 import pytest
 from fakes.little import Heard, little_kit
 
+from mealkit.deploy.deployment import Deployment, Revision, Settings, State
 from mealkit.errors import StoreError
 from mealkit.oci.validate import validate
+from mealkit.pipeline.deployment_files import DeploymentFiles
 from mealkit.pipeline.image.inspecting import images
 from mealkit.pipeline.image.pruning import prune
+from mealkit.pipeline.publish.removing import remove_stored
 from mealkit.stores.local import LocalStore
 
 
@@ -41,6 +44,51 @@ def test_an_image_that_lost_its_name_is_given_up_only_if_asked(kit, home, build)
     assert pruned(home) > 0
     assert [stored.digest for stored in images(home)] == [new]
     assert validate(LocalStore(home.store).image(str(new))) == []
+
+
+@pytest.mark.parametrize("state", [State.SERVING, State.KEPT, State.REMOVED])
+def test_an_image_of_a_deployment_stays_without_a_name(kit, home, build, state):
+    """It is needed to go on or to go back; after its revision was removed it may go."""
+    old = build(kit).digest
+    (kit / "prompts" / "query.jinja").write_text("other {{ text }}\n")
+    new = build(kit, again=True)
+    deployed(home, str(old), state)
+    pruned(home)
+    left = {stored.digest for stored in images(home)}
+    if state is State.REMOVED:
+        assert left == {new.digest}
+    else:
+        assert left == {old, new.digest}
+        assert validate(LocalStore(home.store).image(str(old))) == []
+        with pytest.raises(StoreError, match=f"the image of revision 1 of web, which is {state}"):
+            remove_stored([str(old)], home)
+
+
+def test_a_name_of_an_image_that_a_deployment_runs_can_go_with_another_left(kit, home, build):
+    """Only the last name takes the image with it."""
+    digest = build(kit).digest
+    deployed(home, str(digest), State.SERVING)
+    store = LocalStore(home.store)
+    (name,) = store.index().names(digest)
+    store.tag(name, "other:1")
+    remove_stored(["other:1"], home)
+    with pytest.raises(StoreError, match="IMAGE_IN_USE"):
+        remove_stored([name], home)
+
+
+def deployed(home, image, state):
+    """Let the deployment "web" have one revision."""
+    revision = Revision(
+        number=1,
+        reference="kit",
+        settings=Settings(),
+        user="cook",
+        created_seconds=0,
+        image=image,
+        state=state,
+    )
+    found = Deployment(name="web", address="127.0.0.1", port=8000, client="docker")
+    DeploymentFiles(home, "web").write(found.with_revision(revision))
 
 
 def test_files_that_no_image_needs_are_deleted(kit, home, build):

@@ -18,7 +18,8 @@ from mealkit.errors import MealkitError, Owner, failure
 from mealkit.oci.tar import TarDirectory, TarFile, TarSymlink
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.run.readiness import _reason, explained
-from mealkit.pipeline.run.running import RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import run_kit
 from mealkit.stores.layout import write_layout
 from mealkit.untrusted import UntrustedError
 

@@ -10,6 +10,7 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.image import Image
 from mealkit.oci.index import ImageIndex
+from mealkit.pipeline.deployment_files import images_in_use
 from mealkit.pipeline.home import REBUILDS, Home
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.progress import Progress
@@ -23,15 +24,19 @@ from mealkit.stores.upkeep import prune as prune_store
 def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> int:
     """Delete blobs, inputs, indexes and unpacked roots that no image needs; return bytes freed.
 
-    ``nameless`` also deletes images without a name. ``damaged`` reads every blob, and deletes
+    ``nameless`` also deletes images without a name, unless a deployment runs or keeps them.
+    ``damaged`` reads every blob, and deletes
     those that do not match their digest, so that the next build restores them.
 
     Raises:
         StoreError: another process has locked the store (``STORE_BUSY``).
+        DeploymentError: the file of a deployment cannot be read (``DEPLOYMENT_INVALID``).
     """
     store = LocalStore(home.store)
     task = progress.task("pruning", None)
-    freed = prune_store(store, task.advance, nameless=nameless, damaged=damaged).freed_bytes
+    in_use = images_in_use(home)
+    done = prune_store(store, task.advance, nameless=nameless, damaged=damaged, in_use=in_use)
+    freed = done.freed_bytes
     if home.root.is_dir() and any(home.root.iterdir()):
         with store.own():
             inputs, roots = _needed(store)

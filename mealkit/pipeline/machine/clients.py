@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from mealkit.containers.container import Container, Exit, RunSpec
+from mealkit.containers.container import Container, Exit, Restart, RunSpec
 from mealkit.containers.container_files import ContainerContents
-from mealkit.errors import failure
+from mealkit.deploy.deployment import LABEL_DEPLOYMENT, container_name
+from mealkit.errors import MealkitError, failure
+from mealkit.pipeline.deployment_files import DeploymentFiles, deployment_names
 from mealkit.pipeline.home import Home
 
 
@@ -54,6 +56,10 @@ class ContainerClient(Protocol):
         """Stop a container; its log stays."""
         ...
 
+    def set_restart(self, name: str, policy: Restart) -> None:
+        """Change when a container is started again without a command, if the client can do it."""
+        ...
+
     def remove(self, name: str) -> None:
         """Remove a container and its log."""
         ...
@@ -74,9 +80,13 @@ def running_kits(home: Home) -> list[Container]:
 def read_logs(name: str, *, follow: bool, tail: int | None, home: Home) -> Iterator[str]:
     """Yield the log lines of a running or ended kit.
 
+    A deployment's name stands for the revision that has the traffic.
+
     Raises:
         ContainerError: no kit with this name runs here (``CONTAINER_NOT_FOUND``).
     """
+    serving = _serving_container(name, home)
+    name = serving or name
     return client_of(name, home).logs(name, follow=follow, tail=tail)
 
 
@@ -85,13 +95,36 @@ def stop_kit(name: str, *, timeout_seconds: int | None, home: Home) -> Exit:
 
     Raises:
         ContainerError: no kit with this name runs here (``CONTAINER_NOT_FOUND``).
+        DeploymentError: it is a deployment's, or a deployment (``DEPLOYMENT_PART``).
     """
+    if _serving_container(name, home):
+        raise _is_part(name, name)
     client = client_of(name, home)
     container = client.state(name)
+    deployment = container.labels.get(LABEL_DEPLOYMENT)
+    if deployment is not None and deployment in deployment_names(home):
+        raise _is_part(name, deployment)
     seconds = int(container.labels.get("dev.mealkit.stop-seconds", "30"))
     ended = client.stop(name, seconds if timeout_seconds is None else timeout_seconds)
     client.remove(name)
     return ended
+
+
+def _serving_container(name: str, home: Home) -> str | None:
+    """Return the container that has the traffic of a deployment; None: there is none of the name.
+
+    The name of a container may be none that a deployment can have.
+    """
+    if name not in deployment_names(home):
+        return None
+    deployment = DeploymentFiles(home, name).required()
+    serving = deployment.serving
+    return None if serving is None else container_name(name, serving)
+
+
+def _is_part(name: str, deployment: str) -> MealkitError:
+    message = f"{name} belongs to the deployment {deployment}"
+    return failure("DEPLOYMENT_PART", message, hint=f"mealkit down {deployment}")
 
 
 def clients(home: Home) -> Sequence[ContainerClient]:

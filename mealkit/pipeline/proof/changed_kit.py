@@ -13,7 +13,8 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import build_changed
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.machine.clients import ContainerClient, clients, stop_kit
-from mealkit.pipeline.run.running import RunReport, RunRequest, run_built
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import RunReport, run_built
 from mealkit.progress import SILENT
 from mealkit.recipe.lock import Lock
 from mealkit.stores.local import LocalStore

@@ -33,7 +33,8 @@ from mealkit.pipeline.proof.datasets import dataset_paths
 from mealkit.pipeline.proof.files_of_cases import folder_of_cases
 from mealkit.pipeline.proof.peak_memory import peak_memory
 from mealkit.pipeline.proof.recipe_to_test import RecipeToTest, recipe_of_kit, stated_recipe
-from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
+from mealkit.pipeline.run.run_request import RunRequest
+from mealkit.pipeline.run.running import RunReport, run_kit
 from mealkit.pipeline.targets import Here, KitFolder, kit_or_image_named, look
 from mealkit.preflight.facts import Facts
 from mealkit.progress import Progress
@@ -134,15 +135,16 @@ def test_running(
     Raises:
         AcceptanceError: it cannot be tested.
     """
-    tester = Tester(TestOptions(journals=home.journals), home, progress, listener)
     failed = True
     try:
-        tested = _tested(report, request, tester, _key(key_file))
-        failed = bool(tested.failed)
+        key = _key(key_file)
+        tester = Tester(TestOptions(journals=home.journals), home, progress, listener, key)
+        result = judged_run(report, request, tester)
+        failed = bool(result.failed)
     finally:
         if failed:
             _stop(report.name, home)
-    return tested
+    return result
 
 
 test_running.__test__ = False  # type: ignore[attr-defined]
@@ -156,7 +158,7 @@ def _started(request: TestRequest, tester: Tester) -> Report:
     run = replace(request.run, name=name, port=0, address="127.0.0.1", keys=None)
     try:
         with _terminable():
-            return _tested(run_kit(run, home, tester.progress), run, tester)
+            return judged_run(run_kit(run, home, tester.progress), run, tester)
     finally:
         # Also one that did not become ready in time, and after Ctrl-C.
         _stop(name, home)
@@ -180,16 +182,19 @@ def _stop(name: str, home: Home) -> None:
         stop_kit(name, timeout_seconds=_STOP_SECONDS, home=home)
 
 
-def _tested(
-    report: RunReport, request: RunRequest, tester: Tester, key: str | None = None
+def judged_run(
+    report: RunReport, request: RunRequest, tester: Tester, lock: Lock | None = None
 ) -> Report:
+    """Test a kit that was just started here as a request says.
+
+    ``lock`` is its own lock, with those claims alone that are tested; None: all.
+    """
     named, home = kit_or_image_named(request.target), tester.home
     image = LocalStore(home.store).image(report.image)
-    lock = lock_of(image)
+    lock = lock or lock_of(image)
     kit = open_kit(named, home, request.allowed) if isinstance(named, KitFolder) else None
     needed = with_needed_data(lock, tester.options)
     paths = dataset_paths(needed, kit or image, home, tester.progress)
-    tester = replace(tester, key=key)
     return test_started(report, lock, paths, folder_of_cases(lock, kit or image, home), tester)
 
 

@@ -37,7 +37,7 @@ from mealkit.pipeline.proof.changed_kit import ChangedKits, changed_kits
 from mealkit.pipeline.proof.changed_packages import another_package
 from mealkit.pipeline.proof.datasets import dataset_paths
 from mealkit.pipeline.proof.kit_testing import Tester, test_started
-from mealkit.pipeline.run.running import RunRequest
+from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, lock_bytes
 from mealkit.recipe.variant import plain_lock

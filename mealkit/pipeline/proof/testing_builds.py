@@ -6,7 +6,7 @@ from mealkit.digest import Digest
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.kit_image import open_kit_image
 from mealkit.pipeline.proof.kit_testing import TestRequest, test_kit
-from mealkit.pipeline.run.running import RunRequest
+from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.pipeline.statements.attesting import attest, report_predicates
 from mealkit.progress import Progress
 from mealkit.trust.signing_keys import SigningKey

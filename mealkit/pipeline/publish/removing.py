@@ -11,6 +11,7 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.image import with_parts
 from mealkit.oci.reference import Reference
+from mealkit.pipeline.deployment_files import images_in_use
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import registry_named
 from mealkit.progress import Progress
@@ -30,10 +31,11 @@ def remove_stored(texts: Sequence[str], home: Home) -> tuple[str, ...]:
     Files are freed by ``prune``.
 
     Raises:
-        StoreError: ``IMAGE_NOT_FOUND``; nothing is removed then.
+        StoreError: ``IMAGE_NOT_FOUND``, or ``IMAGE_IN_USE``; nothing is removed then.
     """
     store = LocalStore(home.store)
     found = [(text, store.resolve(text).digest) for text in dict.fromkeys(texts)]
+    _require_unused(found, store, home)
     lines = []
     for text, digest in found:
         others = [name for name in store.index().names(digest) if name != text]
@@ -42,6 +44,20 @@ def remove_stored(texts: Sequence[str], home: Home) -> tuple[str, ...]:
         kept = f"; it is still {', '.join(others)}" if is_name and others else ""
         lines.append(f"removed {text} ({digest}){kept}")
     return tuple(lines)
+
+
+def _require_unused(found: Sequence[tuple[str, Digest]], store: LocalStore, home: Home) -> None:
+    """Raise if the removal of a name or an image would delete what a deployment needs."""
+    in_use, index = images_in_use(home), store.index()
+    removed = {text for text, _ in found}
+    for text, digest in found:
+        left = set(index.names(digest)) - removed
+        if index.named(text) is not None and left:
+            continue
+        needed = (digest, *store.needs(store.resolve(text))) if in_use else ()
+        users = [in_use[str(item)] for item in needed if str(item) in in_use]
+        if users:
+            raise failure("IMAGE_IN_USE", f"{text} is the image of {users[0]}")
 
 
 @dataclass(frozen=True, slots=True)
