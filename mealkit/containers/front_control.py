@@ -54,7 +54,7 @@ class Totals:
     connection_errors: int
     """Requests that could not be sent: the connection was refused, or took too long."""
     answer_errors: int
-    """Requests that were sent, and whose answer is missing or broken; HAProxy may count one twice."""
+    """Requests that were sent, and whose answer is missing or broken; one may be counted twice."""
     sessions: int
     """The requests that are being answered now."""
     first_byte_seconds: float
