@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.figures import Row, Table, show_seconds
 from benchmarks.lab import REPOSITORY, Lab
 from benchmarks.measured import CannotMeasureError, median
+from benchmarks.topics.starts import example
 from mealkit.containers.docker import DockerClient
 from mealkit.containers.docker_network import join_network
 from mealkit.containers.front import Front
@@ -18,21 +19,24 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.front_image import open_front
 from mealkit.progress import SILENT
 
-_RATE, _SECONDS, _SWITCHES = 100, 6, 20
+_MODEL = "all-MiniLM-L6-v2"
+# The real engine answers fewer requests than the gateway could pass on.
+_RATE, _SECONDS, _SWITCHES = 20, 6, 20
 _PAUSE_SECONDS = 0.25
 _FIGURES = ("p50", "p99")
 
 
 def upgrades(lab: Lab) -> Iterator[Table]:
     """Measure requests with and without a front in turn, then requests while revisions change."""
-    home, small, _ = lab.first_build
     with ExitStack() as stack:
+        home = stack.enter_context(lab.warm_home("home"))
+        kit = stack.enter_context(example(lab))
         client = DockerClient()
         front = stack.enter_context(_front(lab, client, home))
         targets, places = [], {}
         for letter in "ab":
             name = f"{lab.name}-{letter}"
-            places["published port"] = stack.enter_context(_run(lab, home, small.folder, name))
+            places["published port"] = stack.enter_context(_run(lab, home, kit, name))
             with client.connected("join the network of the front") as sdk:
                 join_network(sdk, front.network, sdk.containers.get(name))
             targets.append(f"{name}:{_port_of(name)}")
@@ -122,6 +126,7 @@ def _switched(front: Front, targets: list[str], place: str) -> dict[str, float]:
 @contextmanager
 def _asking(place: str, seconds: float) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "benchmarks.caller", place, str(_RATE), str(seconds)]
+    command += ["0", _MODEL]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=REPOSITORY) as asking:
         yield asking

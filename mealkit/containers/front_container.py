@@ -5,6 +5,7 @@ no way out. Other containers can reach neither, unless they are revisions of the
 """
 
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +34,9 @@ _MEMORY_BYTES = 768 * 1024 * 1024
 _PIDS_LIMIT = 64
 # HAProxy ends after the requests that are being answered, but at the latest after 30 seconds.
 _STOP_SIGNAL, _STOP_SECONDS = "SIGUSR1", 40
-_PORT_TRIES = 5
+_START_TRIES = 20
+_PAUSE_SECONDS = 0.1
+_BEING_REMOVED = {404, 409}  # it is gone, or its name is still taken
 
 
 def make_networks(client: "docker.DockerClient", spec: FrontSpec) -> None:
@@ -94,6 +97,23 @@ def started(
         ContainerError: ``PORT_TAKEN``, and what the engine refuses.
         DeploymentError: ``FRONT_FAILED``, another container has its name.
     """
+    import docker.errors  # noqa: PLC0415
+
+    for left in range(_START_TRIES, 0, -1):
+        try:
+            _start(client, spec, image, folder)
+        except docker.errors.APIError as error:
+            # The engine may still be removing a container for a command that was killed.
+            if error.status_code not in _BEING_REMOVED or left == 1:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _start(
+    client: "docker.DockerClient", spec: FrontSpec, image: Callable[[], str], folder: Path
+) -> None:
     theirs = found(client, spec)
     if theirs is not None and not _fits(client, theirs, spec):
         destroyed(theirs)
