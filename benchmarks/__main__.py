@@ -35,6 +35,7 @@ from benchmarks.topics.starts import starts
 from benchmarks.topics.tests import tests
 from benchmarks.topics.throughput import throughputs
 from benchmarks.topics.transfers import transfers
+from benchmarks.topics.upgrade import upgrades
 
 Topic = Callable[[Lab], Iterator[Table]]
 
@@ -56,6 +57,7 @@ TOPICS: Mapping[str, Topic] = {
     "signature": signatures,
     "cold": colds,
     "fleet": fleets,
+    "upgrade": upgrades,
 }
 
 _UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}

@@ -1,4 +1,4 @@
-"""Asks for embeddings at a fixed rate: ``python -m benchmarks.caller PLACE RATE SECONDS [BYTES]``.
+"""Asks for embeddings: ``python -m benchmarks.caller PLACE RATE SECONDS [BYTES [MODEL]]``.
 
 Open loop: a request is sent when it is due, on a connection that waits for nothing, or a new one.
 PLACE is HOST:PORT or the path of a Unix socket; BYTES is the size of the text. Prints seconds as
@@ -129,18 +129,18 @@ def _length(head: bytes) -> int:
     return 0
 
 
-def request_of(size_bytes: int) -> bytes:
+def request_of(size_bytes: int, model: str = "random") -> bytes:
     """Return the request for a text of this size; 0: a short one."""
     sentences = "".join(_LONG_TEXT.format(number) for number in range(size_bytes // 64 + 1))
     text = sentences[:size_bytes] if size_bytes else _TEXT
-    body = json.dumps({"model": "random", "input": text}).encode()
+    body = json.dumps({"model": model, "input": text}).encode()
     return (
         b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
     )
 
 
-def main(place: str, rate: str, seconds: str, size_bytes: str = "0") -> None:
+def main(place: str, rate: str, seconds: str, size_bytes: str = "0", model: str = "random") -> None:
     """Ask, and print what came of it."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
@@ -148,7 +148,7 @@ def main(place: str, rate: str, seconds: str, size_bytes: str = "0") -> None:
     # select() waits for fractions of a millisecond, which epoll rounds up.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
     log = loop.run_until_complete(
-        _ask(place, int(rate), float(seconds), request_of(int(size_bytes)))
+        _ask(place, int(rate), float(seconds), request_of(int(size_bytes), model))
     )
     loop.close()
     figures = {

@@ -53,8 +53,10 @@ def network_for(client: "docker.DockerClient", spec: RunSpec) -> Iterator[str]:
         raise
 
 
-def make_network(client: "docker.DockerClient", name: str, labels: dict[str, str]) -> None:
-    """Create a network without a way out, whose containers keep their addresses.
+def make_network(
+    client: "docker.DockerClient", name: str, labels: dict[str, str], *, internal: bool
+) -> None:
+    """Create a network whose containers keep their addresses; an internal one has no way out.
 
     Engines accept chosen addresses only in a subnet that was stated. So the engine chooses one, and
     the network is created again with it.
@@ -68,7 +70,7 @@ def make_network(client: "docker.DockerClient", name: str, labels: dict[str, str
     for left in range(_SUBNET_TRIES, 0, -1):
         # Under another name: a kill here must not leave a network that looks like the one wanted.
         trial = f"{name}-{secrets.token_hex(4)}"
-        chosen = client.networks.create(trial, driver="bridge", internal=True, labels=labels)
+        chosen = client.networks.create(trial, driver="bridge", internal=internal, labels=labels)
         chosen.reload()
         subnet = _subnet(chosen)
         chosen.remove()
@@ -77,7 +79,7 @@ def make_network(client: "docker.DockerClient", name: str, labels: dict[str, str
             client.networks.create(
                 name,
                 driver="bridge",
-                internal=True,
+                internal=internal,
                 labels=labels,
                 ipam=IPAMConfig(pool_configs=pools),
             )
@@ -113,7 +115,8 @@ def address_in(attributes: Mapping[str, Any], network: str) -> str:
     """Return the address of a container in a network; empty if it has none, or has not joined."""
     joined = (attributes.get("NetworkSettings") or {}).get("Networks") or {}
     item = joined.get(network) or {}
-    return str((item.get("IPAMConfig") or {}).get("IPv4Address") or item.get("IPAddress") or "")
+    # The first is empty while the container does not run.
+    return str(item.get("IPAddress") or (item.get("IPAMConfig") or {}).get("IPv4Address") or "")
 
 
 def networks_of(client: "docker.DockerClient", attributes: dict[str, Any]) -> "list[Network]":

@@ -7,6 +7,7 @@ control socket changes the route of the running one, so that no connection of a 
 Raises DeploymentError if the front does not start, or does not do what was asked.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -116,6 +117,7 @@ class Front:
             chosen = route.slot if route else None
             others = [slot.name for slot in slots.values() if slot.is_ready and slot.name != chosen]
             self._control.switch(chosen, others)
+            self._require_ready([chosen] if chosen else [])
 
     def sessions(self, target: str) -> int:
         """Return how many requests a target is answering, or is about to get.
@@ -154,7 +156,7 @@ class Front:
             return self._state(client)
 
     def remove(self) -> None:
-        """Remove the front, its networks and its route; what does not exist is left out.
+        """Remove the front, its networks and its route; what does not exist is skipped.
 
         Raises:
             ContainerError: ``CLIENT_REFUSED``, another container is in its network.
@@ -162,7 +164,9 @@ class Front:
         with self._held(), self._client.connected(f"remove {self._spec.container}") as client:
             removed(client, self._spec)
             with disk_errors(self._folder):
-                (self._folder / "config" / CONFIG_NAME).unlink(missing_ok=True)
+                for name in ("config", "control"):
+                    if (self._folder / name).exists():
+                        shutil.rmtree(self._folder / name)
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -216,6 +220,15 @@ class Front:
                 ),
             ).name
         return Route(target, address, own)
+
+    def _require_ready(self, wanted: list[str]) -> None:
+        ready = [slot.name for slot in self._control.slots().values() if slot.is_ready]
+        if ready != wanted:
+            raise failure(
+                "FRONT_FAILED",
+                f"{self._spec.container} sends new requests to {', '.join(ready) or 'none'} of its"
+                f" slots, expected {', '.join(wanted) or 'none'}",
+            )
 
     def _prepare(self, slot: Slot, route: Route) -> None:
         if slot.place == f"{route.address}:{route.target.port}":

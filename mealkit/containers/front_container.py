@@ -1,10 +1,11 @@
 """The container and the networks of a front, in Docker and podman.
 
-It is in two networks: one for its published port, and that of the deployment, which has no way out.
-Other containers can reach neither, unless they are revisions of the deployment.
+In Docker it is in two networks: one for its published port, and that of the deployment, which has
+no way out. Other containers can reach neither, unless they are revisions of the deployment.
 """
 
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +34,9 @@ _MEMORY_BYTES = 768 * 1024 * 1024
 _PIDS_LIMIT = 64
 # HAProxy ends after the requests that are being answered, but at the latest after 30 seconds.
 _STOP_SIGNAL, _STOP_SECONDS = "SIGUSR1", 40
-_PORT_TRIES = 5
+_START_TRIES = 20
+_PAUSE_SECONDS = 0.1
+_BEING_REMOVED = {404, 409}  # it is gone, or its name is still taken
 
 
 def make_networks(client: "docker.DockerClient", spec: FrontSpec) -> None:
@@ -43,11 +46,12 @@ def make_networks(client: "docker.DockerClient", spec: FrontSpec) -> None:
         DeploymentError: ``FRONT_FAILED``, another network has one of the names.
     """
     labels = {LABEL_FRONT: spec.name}
+    port = port_network(client, spec)
     if not _exists(client, spec, spec.network):
-        make_network(client, spec.network, labels)
-    if not _exists(client, spec, port_network(spec)):
+        make_network(client, spec.network, labels, internal=port != spec.network)
+    if not _exists(client, spec, port):
         client.networks.create(
-            port_network(spec),
+            port,
             driver="bridge",
             labels=labels,
             options={
@@ -57,9 +61,12 @@ def make_networks(client: "docker.DockerClient", spec: FrontSpec) -> None:
         )
 
 
-def port_network(spec: FrontSpec) -> str:
-    """Return the name of the network for the published port."""
-    return f"{spec.network}-port"
+def port_network(client: "docker.DockerClient", spec: FrontSpec) -> str:
+    """Return the name of the network for the published port.
+
+    podman 4 publishes a port in the last network of a container, so there it has only one.
+    """
+    return spec.network if is_podman(client) else f"{spec.network}-port"
 
 
 def found(client: "docker.DockerClient", spec: FrontSpec) -> "Container | None":
@@ -90,8 +97,25 @@ def started(
         ContainerError: ``PORT_TAKEN``, and what the engine refuses.
         DeploymentError: ``FRONT_FAILED``, another container has its name.
     """
+    import docker.errors  # noqa: PLC0415
+
+    for left in range(_START_TRIES, 0, -1):
+        try:
+            _start(client, spec, image, folder)
+        except docker.errors.APIError as error:
+            # The engine may still be removing a container for a command that was killed.
+            if error.status_code not in _BEING_REMOVED or left == 1:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _start(
+    client: "docker.DockerClient", spec: FrontSpec, image: Callable[[], str], folder: Path
+) -> None:
     theirs = found(client, spec)
-    if theirs is not None and not _fits(theirs, spec):
+    if theirs is not None and not _fits(client, theirs, spec):
         destroyed(theirs)
         theirs = None
     if theirs is None:
@@ -126,12 +150,12 @@ def removed(client: "docker.DockerClient", spec: FrontSpec) -> None:
         network.remove()
 
 
-def _fits(theirs: "Container", spec: FrontSpec) -> bool:
+def _fits(client: "docker.DockerClient", theirs: "Container", spec: FrontSpec) -> bool:
     """Return whether a container is as this front's must be; it may have an older image."""
     same_port = spec.host_port in {0, published_port(theirs)}
     same_address = theirs.labels.get(_LABEL_ADDRESS) == spec.host_address
     joined = theirs.attrs["NetworkSettings"]["Networks"]
-    is_whole = {spec.network, port_network(spec)} <= set(joined)
+    is_whole = {spec.network, port_network(client, spec)} <= set(joined)
     return same_port and same_address and is_whole
 
 
@@ -140,6 +164,7 @@ def _created(
 ) -> "Container":
     """Create the container in its two networks."""
     port = spec.host_port or _free_port(spec.host_address)
+    network = port_network(client, spec)
     made = client.api.create_container(
         image,
         ["-db", "-f", f"{CONFIG_FOLDER}/{CONFIG_NAME}"],
@@ -148,13 +173,14 @@ def _created(
         user=f"{USER_ID}:{USER_ID}",
         ports=[(str(FRONT_PORT), "tcp")],
         host_config=_host_config(client, spec, port, folder),
-        networking_config={port_network(spec): None},
+        networking_config={network: None},
         stop_signal=_STOP_SIGNAL,
         stop_timeout=_STOP_SECONDS,
     )
     theirs = client.containers.get(made["Id"])
     try:
-        client.networks.get(spec.network).connect(theirs)
+        if network != spec.network:
+            client.networks.get(spec.network).connect(theirs)
         theirs.start()
     except BaseException:
         destroyed(theirs)
@@ -171,7 +197,7 @@ def _host_config(
     podman = is_podman(client)
     return client.api.create_host_config(
         port_bindings={f"{FRONT_PORT}/tcp": (spec.host_address, port)},
-        network_mode=port_network(spec),
+        network_mode=port_network(client, spec),
         restart_policy={"Name": spec.restart.value},
         mounts=[
             Mount(CONFIG_FOLDER, str((folder / "config").resolve()), type="bind", read_only=True),

@@ -50,11 +50,11 @@ class Totals:
     """
 
     answers: tuple[int, int, int, int, int]
-    """The answers of the classes 1xx to 5xx."""
+    """The answers of the classes 1xx to 5xx; a caller that has gone before its answer is a 4xx."""
     connection_errors: int
     """Requests that could not be sent: the connection was refused, or took too long."""
     answer_errors: int
-    """Requests that were sent, and whose answer is missing or broken."""
+    """Requests that were sent, and whose answer is missing or broken; one may be counted twice."""
     sessions: int
     """The requests that are being answered now."""
     first_byte_seconds: float
@@ -111,7 +111,7 @@ class FrontControl:
                     _number(row, "hrsp_5xx"),
                 ),
                 connection_errors=_number(row, "econ"),
-                answer_errors=_number(row, "eresp") + _number(row, "srv_abrt"),
+                answer_errors=_number(row, "eresp"),
                 sessions=_number(row, "scur") + _number(row, "qcur"),
                 first_byte_seconds=_number(row, "rtime") / 1000,
                 whole_seconds=_number(row, "ttime") / 1000,

@@ -4,28 +4,33 @@ import http.client
 import io
 import json
 import os
+import socket
 import tarfile
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import docker
-import docker.errors
 import pytest
 from fakes import revision_server
+from fakes.container_engines import Engine
 from fakes.load import Load
 
 from mealkit.containers.container import LoadedImage, Mount, Restart, RunSpec
 from mealkit.containers.docker import DockerClient
 from mealkit.containers.front import Front
+from mealkit.containers.front_config import CONFIG_FOLDER
 from mealkit.containers.front_spec import FrontSpec
+from mealkit.errors import MealkitError
+from mealkit.paths import USER_ID
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.front_image import open_front
 from mealkit.progress import SILENT
 
-pytestmark = [pytest.mark.docker, pytest.mark.online, pytest.mark.xdist_group("front")]
+pytestmark = [pytest.mark.docker, pytest.mark.online, pytest.mark.xdist_group("podman")]
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +39,8 @@ def front_home(test_cache: Path) -> Home:
     return Home(test_cache / "front-home")
 
 
-@pytest.fixture(scope="module")
-def server_image() -> Iterator[str]:
-    """An image with nothing but links: the programs are this machine's, which are mounted."""
+def with_links(client: docker.DockerClient) -> str:
+    """Make an image with nothing but links: the programs are this machine's, which are mounted."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for name in ("bin", "lib", "lib64"):
@@ -47,16 +51,13 @@ def server_image() -> Iterator[str]:
             folder = tarfile.TarInfo(name)
             folder.type, folder.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(folder)
-    with closing(docker.from_env()) as client:
-        said = client.api.import_image_from_data(
-            packed.getvalue(),
-            repository="localhost/mealkit-test-revision",
-            tag=uuid.uuid4().hex,
-            changes=['ENTRYPOINT ["/usr/bin/python3", "-I", "/app/server.py"]'],
-        )
-        image = json.loads(said.strip().splitlines()[-1])["status"]
-        yield image
-        client.images.remove(image, force=True)
+    said = client.api.import_image_from_data(
+        packed.getvalue(),
+        repository="localhost/mealkit-test-revision",
+        tag=uuid.uuid4().hex,
+        changes=['ENTRYPOINT ["/usr/bin/python3", "-I", "/app/server.py"]'],
+    )
+    return str(json.loads(said.strip().splitlines()[-1])["status"])
 
 
 @dataclass
@@ -110,18 +111,28 @@ class Deployment:
         self.revisions.remove(name)
 
 
-@pytest.fixture(scope="module")
-def deployment(front_home: Home, server_image: str) -> Iterator[Deployment]:
-    client = DockerClient()
-    name = f"test-{uuid.uuid4().hex[:8]}"
+@contextmanager
+def deployed(engine: Engine, home: Home) -> Iterator[Deployment]:
+    client, name = engine.client(), f"test-{uuid.uuid4().hex[:8]}"
     spec = FrontSpec(name, "127.0.0.1", 0, f"mealkit-{name}")
-    front = open_front(client, spec, front_home, SILENT)
-    made = Deployment(client, front, spec, front_home, server_image)
-    front.ensure()
-    yield made
-    for revision in made.revisions:
-        client.remove(revision)
-    front.remove()
+    front = open_front(client, spec, home, SILENT)
+    with closing(engine.sdk()) as sdk:
+        image = with_links(sdk)
+        made = Deployment(client, front, spec, home, image)
+        try:
+            front.ensure()
+            yield made
+        finally:
+            for revision in made.revisions:
+                client.remove(revision)
+            front.remove()
+            sdk.images.remove(image, force=True)
+
+
+@pytest.fixture(scope="module")
+def deployment(front_home: Home) -> Iterator[Deployment]:
+    with deployed(Engine("docker"), front_home) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +141,25 @@ def first(deployment: Deployment) -> str:
     target = deployment.start("one")
     deployment.front.route(target)
     return target
+
+
+@pytest.fixture(scope="module")
+def second(deployment: Deployment) -> str:
+    """The target of another revision that runs, which is started again after a restart."""
+    return deployment.start("two", Restart.UNLESS_STOPPED)
+
+
+@pytest.fixture
+def caller(deployment: Deployment, first: str) -> Iterator[http.client.HTTPConnection]:
+    """A connection to the front, which sends requests to the first revision."""
+    deployment.front.route(first)
+    with closing(http.client.HTTPConnection("127.0.0.1", deployment.port, timeout=60)) as opened:
+        yield opened
+
+
+def asked(caller: http.client.HTTPConnection, path: str, **options) -> http.client.HTTPResponse:
+    caller.request("GET", path, **options)
+    return caller.getresponse()
 
 
 def test_no_request_is_lost_while_revisions_are_replaced(deployment, first, until):
@@ -143,7 +173,8 @@ def test_no_request_is_lost_while_revisions_are_replaced(deployment, first, unti
 
     with load.running():
         for number in range(switches):
-            goes_on(lambda seen=sum(load.streamed.values()): sum(load.streamed.values()) > seen + 2)
+            seen = load.streamed.total()
+            goes_on(lambda seen=seen: load.streamed.total() > seen + 2)
             name = f"switch-{number}"
             new = deployment.start(name)
             front.route(new)
@@ -159,4 +190,224 @@ def test_no_request_is_lost_while_revisions_are_replaced(deployment, first, unti
     assert load.failed == []
     assert load.reconnected == 0
     assert all(load.answered[f"switch-{number}"] for number in range(switches))
-    print(f"{sum(load.answered.values())} answers, {sum(load.streamed.values())} streams")
+    assert front.totals(first).answers[3:] == (0, 0)
+    print(f"{load.answered.total()} answers, {load.streamed.total()} streams")
+
+
+def test_requests_pass_unchanged(caller):
+    """The front adds no headers, and keeps those of callers, their ids and keys too."""
+    sent = {"X-Request-Id": "id-1", "Authorization": "Bearer k", "X-Forwarded-For": "10.0.0.1"}
+    got = json.loads(asked(caller, "/", headers=sent).read())["headers"]
+    host = {"host": f"127.0.0.1:{caller.port}", "accept-encoding": "identity"}
+    assert got == {**{name.lower(): value for name, value in sent.items()}, **host}
+
+
+def test_a_connection_outlives_that_of_its_revision(caller):
+    """``Connection: close`` of a revision that stops ends nothing for the caller."""
+    for path in ("/close", "/"):
+        answer = asked(caller, path)
+        assert answer.headers["Connection"] is None
+        answer.read()
+        assert caller.sock is not None
+
+
+def test_large_heads_and_bodies_pass(caller):
+    """What the gateway accepts is not refused in front of it: heads of 60 KB, 250 lines, bodies."""
+    assert asked(caller, "/", headers={"X-Long": "x" * 60_000}).read()
+    assert asked(caller, "/", headers={f"X-{number}": "x" for number in range(250)}).read()
+    caller.request("POST", "/", b"x" * 20_000_000)
+    assert json.loads(caller.getresponse().read())["bytes"] == 20_000_000
+
+
+def test_an_upload_waits_for_permission(deployment, caller):
+    """``Expect: 100-continue`` is answered before the body is sent."""
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", deployment.port), timeout=60) as opened:
+        opened.sendall(head)
+        assert opened.recv(1000).startswith(b"HTTP/1.1 100 ")
+        opened.sendall(b"abc")
+        assert opened.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_old_caller_is_answered(deployment, caller):
+    """HTTP/1.0 is answered, and its connection closed."""
+    with socket.create_connection(("127.0.0.1", deployment.port), timeout=60) as opened:
+        opened.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        received = b"".join(iter(lambda: opened.recv(65536), b""))
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert received.endswith(b"}")
+
+
+def test_a_stream_goes_on_where_it_began(deployment, first, second, caller):
+    """The first event comes at once; the stream ends at its revision, after the switch."""
+    stream = asked(caller, "/held")
+    assert stream.readline() == b"data: one\n"
+    assert deployment.front.sessions(first) == 1
+    deployment.front.route(second)
+    assert deployment.ask()[1]["revision"] == "two"
+    assert deployment.front.sessions(first) == 1
+    deployment.front.route(first)
+    deployment.ask("/go")
+    assert stream.read().endswith(b"data: [DONE]\n\n")
+
+
+def test_a_caller_that_has_gone_ends_its_request(deployment, caller, until):
+    """The revision learns that nobody waits any more, and need not go on."""
+    stream = asked(caller, "/held")
+    assert stream.readline()
+    with socket.create_connection(("127.0.0.1", deployment.port), timeout=60) as opened:
+        opened.sendall(b"GET /gone HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: deployment.front.sessions(deployment.revisions[0] + ":8000") == 2)
+    assert stream.read().endswith(b"data: [DONE]\n\n")
+
+
+def test_a_request_is_never_sent_twice(deployment, first, caller):
+    """A revision that closes the connection gets the request once; the caller gets a problem."""
+    before = deployment.front.totals(first).answer_errors
+    answer = asked(caller, "/crash", headers={"X-Request-Id": "id-2"})
+    problem = json.loads(answer.read())["error"]
+    assert (answer.status, problem["code"]) == (502, "REVISION_AWAY")
+    assert problem["request_id"] == answer.headers["X-Request-Id"] == "id-2"
+    assert json.loads(asked(caller, "/crashes").read())["crashes"] == 1
+    assert deployment.front.totals(first).answer_errors > before
+
+
+def test_without_a_revision_callers_are_told_to_wait(deployment, caller):
+    """The answer has the form of the gateway's problems, and says when to try again."""
+    deployment.front.route(None)
+    answer = asked(caller, "/", headers={"X-Request-Id": 'odd"id'})
+    problem = json.loads(answer.read())["error"]
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert (problem["code"], problem["owner"]) == ("REVISION_AWAY", "platform")
+    assert problem["request_id"] == 'odd"id'
+    assert asked(caller, "/").headers["X-Request-Id"]
+    assert deployment.front.state().stated is None
+
+
+def test_callers_wait_while_a_revision_starts_again(deployment, second, caller):
+    """A request during a restart is answered by the same revision, never by another one."""
+    deployment.front.route(second)
+    with closing(docker.from_env()) as engine:
+        container = engine.containers.get(second.partition(":")[0])
+        container.stop(timeout=0)
+        other = deployment.start("other")
+        caller.request("GET", "/")
+        container.start()
+        assert json.loads(caller.getresponse().read())["revision"] == "two"
+    deployment.remove(other)
+
+
+def test_a_front_comes_back_with_its_target(deployment, first, caller):
+    """A killed front starts with what its configuration states."""
+    port = deployment.port
+    with closing(docker.from_env()) as engine:
+        engine.containers.get(deployment.spec.container).kill()
+    assert not deployment.front.state().is_running
+    with pytest.raises(MealkitError) as error:
+        deployment.front.route(first)
+    assert error.value.problems[0].code == "FRONT_FAILED"
+    assert deployment.front.ensure().port == port
+    assert deployment.front.is_serving(first)
+    assert deployment.ask()[1]["revision"] == "one"
+
+
+def test_a_kill_between_configuration_and_front_is_repaired(deployment, first, caller):
+    """The next call brings the running front to what it must be, whichever way."""
+    front = deployment.front
+    front._write(None)
+    assert front.is_serving(first)
+    front.route(first)
+    assert front.state().stated == first
+    front._control.switch(None, ["r1"])
+    assert not front.is_serving(first)
+    front.route(first)
+    assert front.is_serving(first)
+
+
+def test_a_slot_is_used_again_after_many_revisions(deployment, first, caller):
+    """If every slot was used, the idlest gets the next revision, and counts from zero."""
+    front = deployment.front
+    for number, slot in enumerate(front._control.slots().values(), start=1):
+        if slot.is_new:
+            front._control.prepare(slot.name, "127.0.0.2", number)
+    assert asked(caller, "/").read()
+    late = deployment.start("late")
+    front.route(late)
+    assert front.is_serving(late)
+    assert front.totals(late).requests == 0
+    assert json.loads(asked(caller, "/").read())["revision"] == "late"
+    assert front.totals(late).answers == (0, 1, 0, 0, 0)
+    front.route(first)
+    deployment.remove(late)
+
+
+def test_starts_at_the_same_time_make_one_front(deployment, first, caller):
+    """Processes that start the same front wait for each other, and find it."""
+    with ThreadPoolExecutor(4) as pool:
+        states = list(pool.map(lambda _: deployment.front.ensure(), range(4)))
+    assert {(state.is_running, state.port) for state in states} == {(True, deployment.port)}
+
+
+def test_the_front_has_no_rights(deployment):
+    """It is a user without capabilities, on a file system that it cannot change."""
+    with closing(docker.from_env()) as engine:
+        config = engine.containers.get(deployment.spec.container).attrs
+    host = config["HostConfig"]
+    assert config["Config"]["User"] == f"{USER_ID}:{USER_ID}"
+    assert (host["ReadonlyRootfs"], host["CapDrop"], host["Privileged"]) == (True, ["ALL"], False)
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert [mount["RW"] for mount in config["Mounts"] if mount["Destination"] == CONFIG_FOLDER] == [
+        False
+    ]
+
+
+def test_a_revision_has_no_port_of_its_own(deployment, second):
+    """It can be called through the front only, and starts again as the deployment says."""
+    name = second.partition(":")[0]
+    assert deployment.client.state(name).port == 0
+    with closing(docker.from_env()) as engine:
+        host = engine.containers.get(name).attrs["HostConfig"]
+    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert not host["PortBindings"]
+
+
+def test_a_missing_revision_is_refused(deployment, first, caller):
+    """A target that does not run here changes nothing."""
+    with pytest.raises(MealkitError) as error:
+        deployment.front.route("nobody:8000")
+    assert error.value.problems[0].code == "CONTAINER_NOT_FOUND"
+    assert deployment.front.is_serving(first)
+
+
+def test_a_foreign_container_is_left_alone(deployment, tmp_path):
+    """A front does not take over what has its name."""
+    spec = replace(deployment.spec, name=f"{deployment.spec.name}-2")
+    with closing(docker.from_env()) as engine:
+        foreign = engine.containers.create(deployment.image, name=spec.container)
+        try:
+            front = open_front(
+                deployment.client,
+                replace(spec, network=f"{spec.network}-2"),
+                deployment.home,
+                SILENT,
+            )
+            with pytest.raises(MealkitError) as error:
+                front.ensure()
+            assert error.value.problems[0].code == "FRONT_FAILED"
+            assert spec.container in error.value.problems[0].message
+        finally:
+            foreign.remove()
+            front.remove()
+
+
+@pytest.mark.podman
+def test_podman_keeps_the_address_too(front_home, running_engine):
+    """In podman of root, a switch moves the requests, and closes no connection."""
+    with (
+        deployed(running_engine("podman"), front_home) as made,
+        closing(http.client.HTTPConnection("127.0.0.1", made.port, timeout=60)) as caller,
+    ):
+        for name in ("one", "two"):
+            made.front.route(made.start(name))
+            assert json.loads(asked(caller, "/").read())["revision"] == name
+            assert caller.sock is not None

@@ -1,8 +1,9 @@
 """A small server that stands for a revision of a kit; runs alone in a container: REVISION in env.
 
-GET /v1/health/ready, POST anything (answers the revision's name and the received bytes), GET
-/stream?N (N events), /wait (answers after /go was called), /headers, /close. On SIGINT it stops to
-listen, answers what it has accepted and ends, like a kit.
+POST answers with the revision's name and the number of received bytes, GET with the headers. GET
+/stream?N sends N events, /held one event and more after /go, /gone waits until its caller has gone
+and then does as /go, /close closes the connection, /crash too, but without an answer. It stops at
+SIGINT and SIGTERM.
 """
 
 import json
@@ -15,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 NAME = os.environ.get("REVISION", "")
 go = threading.Event()
+crashes: list[object] = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -28,16 +30,18 @@ class Handler(BaseHTTPRequestHandler):
         match path:
             case "/stream":
                 self._stream(int(query))
-            case "/wait":
-                go.wait()
-                self._answer({"revision": NAME})
+            case "/held":
+                self._held()
             case "/go":
                 go.set()
                 self._answer({"revision": NAME})
             case "/gone":
                 self._until_gone()
             case "/crash":
+                crashes.append(self.headers)
                 self.close_connection = True
+            case "/crashes":
+                self._answer({"revision": NAME, "crashes": len(crashes)})
             case _:
                 self.close_connection |= path == "/close"
                 self._answer({"revision": NAME, "headers": dict(self.headers.items())})
@@ -66,12 +70,23 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _stream(self, count: int) -> None:
-        """Send one event at once, and the others a moment apart; all of them with the name."""
+    def _begin_stream(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+
+    def _held(self) -> None:
+        go.clear()
+        self._begin_stream()
+        self._chunk(f"data: {NAME}\n\n".encode())
+        go.wait()
+        self._chunk(b"data: [DONE]\n\n")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _stream(self, count: int) -> None:
+        """Send one event at once, and the others a moment apart; all of them with the name."""
+        self._begin_stream()
         pause = threading.Event()
         for number in range(count):
             self._chunk(f"data: {NAME} {number}\n\n".encode())
