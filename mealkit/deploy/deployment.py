@@ -23,6 +23,7 @@ MAX_KEPT = 3
 """How many revisions are kept for the way back."""
 
 LABEL_DEPLOYMENT = "dev.mealkit.deployment"
+LABEL_ID = "dev.mealkit.deployment-id"
 LABEL_REVISION = "dev.mealkit.revision"
 
 _MAX_GATES = 10
@@ -192,6 +193,8 @@ class Deployment(DeploymentValue):
 
     format: Literal["mealkit.deployment/v1"] = "mealkit.deployment/v1"
     name: DeploymentName
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    """Distinguishes its containers from those of a deployment of the same name in another home."""
     address: Line
     port: Annotated[int, Field(ge=1, le=65535)]
     client: Line
