@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from mealkit.addresses import caller_address
 from mealkit.errors import Owner, failure
 from mealkit.recipe.operations import Operations
 from mealkit.strings import Line, MaybeLine, Text
@@ -227,7 +228,8 @@ class Deployment(DeploymentValue):
     @property
     def url(self) -> str:
         """The address that callers use."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
+        address = caller_address(self.address)
+        host = f"[{address}]" if ":" in address else address
         return f"http://{host}:{self.port}"
 
     def revision(self, number: int) -> Revision:
