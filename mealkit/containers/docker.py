@@ -295,8 +295,11 @@ class DockerClient:
 def _set_restart(theirs: "Theirs", policy: Restart) -> None:
     now = theirs.attrs["HostConfig"].get("RestartPolicy") or {}
     if (now.get("Name") or Restart.NO) != policy:
+        import docker.errors  # noqa: PLC0415
+
         wanted: Any = {"Name": policy.value, "MaximumRetryCount": 0}
-        theirs.update(restart_policy=wanted)
+        with suppress(docker.errors.NotFound):  # podman before version 5 cannot change it
+            theirs.update(restart_policy=wanted)
 
 
 def _signal(theirs: "Theirs", name: str) -> None:

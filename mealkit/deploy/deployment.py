@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from mealkit.addresses import caller_address
 from mealkit.errors import Owner, failure
 from mealkit.recipe.operations import Operations
 from mealkit.strings import Line, MaybeLine, Text
@@ -23,6 +24,7 @@ MAX_KEPT = 3
 """How many revisions are kept for the way back."""
 
 LABEL_DEPLOYMENT = "dev.mealkit.deployment"
+LABEL_ID = "dev.mealkit.deployment-id"
 LABEL_REVISION = "dev.mealkit.revision"
 
 _MAX_GATES = 10
@@ -192,6 +194,8 @@ class Deployment(DeploymentValue):
 
     format: Literal["mealkit.deployment/v1"] = "mealkit.deployment/v1"
     name: DeploymentName
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    """Distinguishes its containers from those of a deployment of the same name in another home."""
     address: Line
     port: Annotated[int, Field(ge=1, le=65535)]
     client: Line
@@ -224,7 +228,8 @@ class Deployment(DeploymentValue):
     @property
     def url(self) -> str:
         """The address that callers use."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
+        address = caller_address(self.address)
+        host = f"[{address}]" if ":" in address else address
         return f"http://{host}:{self.port}"
 
     def revision(self, number: int) -> Revision:

@@ -39,7 +39,7 @@ FIRST = Revision(
     tested=(TestedClaim(name="speed", is_case=False, verdict="holds", measured=1.0),),
     gates=(FAILED,),
 )
-EMPTY = Deployment(name="web", address="127.0.0.1", port=8000, client="docker")
+EMPTY = Deployment(name="web", id="0" * 16, address="127.0.0.1", port=8000, client="docker")
 WHOLE = EMPTY.with_revision(FIRST).with_serving(1)
 
 

@@ -40,7 +40,7 @@ def revision(number: int, state: State = State.STARTING) -> Revision:
 
 
 def deployment(*states: State, serving: int | None = None) -> Deployment:
-    found = Deployment(name="web", address="127.0.0.1", port=8000, client="docker")
+    found = Deployment(name="web", id="0" * 16, address="127.0.0.1", port=8000, client="docker")
     for number, state in enumerate(states, 1):
         found = found.with_revision(revision(number, state))
     return found.with_serving(serving)

@@ -87,7 +87,7 @@ def deployed(home, image, state):
         image=image,
         state=state,
     )
-    found = Deployment(name="web", address="127.0.0.1", port=8000, client="docker")
+    found = Deployment(name="web", id="0" * 16, address="127.0.0.1", port=8000, client="docker")
     DeploymentFiles(home, "web").write(found.with_revision(revision))
 
 

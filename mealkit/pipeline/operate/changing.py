@@ -208,7 +208,8 @@ class Changing:
         if new is None:
             message = f"revision {change.new} has ended before the traffic moved"
             raise failure("CONTAINER_FAILED", message)
-        old = self._running(deployment, change.old)
+        # Also one that stopped first: the front has counted what it answered.
+        old = containers_of(deployment.name, self._ground).get(change.old or 0)
         self._ground.front.ensure()
         if old is not None:
             self._baseline = baseline_of(old, new, self._ground)

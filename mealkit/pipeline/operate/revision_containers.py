@@ -7,6 +7,7 @@ from pathlib import Path
 from mealkit.containers.container import Container
 from mealkit.deploy.deployment import (
     LABEL_DEPLOYMENT,
+    LABEL_ID,
     LABEL_REVISION,
     Deployment,
     Revision,
@@ -33,8 +34,9 @@ _LABEL_TIMEOUT = "dev.mealkit.timeout-seconds"
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where the revisions of a deployment run."""
+    """Where the revisions of a deployment run; ``id`` is the deployment's."""
 
+    id: str
     home: Home
     client: ContainerClient
     front: Front
@@ -55,9 +57,26 @@ def containers_of(name: str, ground: Ground) -> dict[int, Container]:
     return {
         int(item.labels[LABEL_REVISION]): item
         for item in ground.client.list()
-        if item.labels.get(LABEL_DEPLOYMENT) == name
-        and item.labels.get(LABEL_REVISION, "").isdecimal()
+        if _is_own(item, name, ground) and item.labels.get(LABEL_REVISION, "").isdecimal()
     }
+
+
+def require_own_name(name: str, ground: Ground) -> None:
+    """Check that no deployment of another home has the name in the same container client.
+
+    Raises:
+        ContainerError: ``CONTAINER_EXISTS``.
+    """
+    for item in ground.client.list():
+        if item.labels.get(LABEL_DEPLOYMENT) == name and not _is_own(item, name, ground):
+            message = f"{item.name} is of a deployment {name} that another home has"
+            hint = "choose another name, or use that home: mealkit --home FOLDER status"
+            raise failure("CONTAINER_EXISTS", message, hint=hint)
+
+
+def _is_own(item: Container, name: str, ground: Ground) -> bool:
+    labels = item.labels
+    return (labels.get(LABEL_DEPLOYMENT), labels.get(LABEL_ID)) == (name, ground.id)
 
 
 def seen(name: str, ground: Ground) -> Seen:
@@ -116,6 +135,7 @@ def start(
     serving = shown.lock.serving
     labels = {
         LABEL_DEPLOYMENT: deployment.name,
+        LABEL_ID: deployment.id,
         LABEL_REVISION: str(revision.number),
         _LABEL_PORT: str(serving.port),
         _LABEL_TIMEOUT: str(serving.timeout_seconds),
@@ -174,7 +194,7 @@ def remove(name: str, number: int, ground: Ground) -> None:
     wanted = container_name(name, number)
     for item in ground.client.list():
         if item.name == wanted:
-            if item.labels.get(LABEL_DEPLOYMENT) != name:
+            if not _is_own(item, name, ground):
                 message = f"{wanted} is a container that was started otherwise"
                 raise failure("CONTAINER_EXISTS", message, hint=f"mealkit stop {wanted}")
             ground.client.remove(wanted)

@@ -34,7 +34,7 @@ class Site:
 
         client = choose(self.clients, deployment.client)
         front = self.make_front(client, deployment, self.progress)
-        return Ground(self.home, client, front, self.progress)
+        return Ground(deployment.id, self.home, client, front, self.progress)
 
 
 def this_site(home: Home, progress: Progress) -> Site:

@@ -1,5 +1,6 @@
 """Starts, upgrades, rolls back and takes down a deployment on this machine."""
 
+import secrets
 import time
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -24,7 +25,7 @@ from mealkit.pipeline.deployment_files import DeploymentFiles, user_name
 from mealkit.pipeline.operate.changing import Changing, Options
 from mealkit.pipeline.operate.preparing import prepare, stop_reason
 from mealkit.pipeline.operate.recovering import whole, whole_or_abandoned
-from mealkit.pipeline.operate.revision_containers import Ground, runnable_of
+from mealkit.pipeline.operate.revision_containers import Ground, require_own_name, runnable_of
 from mealkit.pipeline.operate.site import Site
 from mealkit.pipeline.operate.testing_revisions import Chosen, judge_revision
 from mealkit.pipeline.run.caller_access import access_of
@@ -92,6 +93,7 @@ def up(request: UpRequest, site: Site, listener: TestListener) -> Changed:
         deployment = _deployment_for(request, run, known, shown, site)
         settings = _settings(run)
         ground = site.ground(deployment)
+        require_own_name(deployment.name, ground)
         if _is_there(deployment, shown, settings):
             files.write(deployment)
             return _changed(deployment, did=False)
@@ -219,7 +221,12 @@ def _deployment_for(
     if known is None:
         client = choose(site.clients, run.client).name
         return Deployment(
-            name=request.name, address=run.address, port=port, client=client, restart=restart
+            name=request.name,
+            id=secrets.token_hex(8),
+            address=run.address,
+            port=port,
+            client=client,
+            restart=restart,
         )
     return known.model_copy(update={"address": run.address, "port": port, "restart": restart})
 

@@ -368,6 +368,17 @@ def test_a_container_of_the_same_name_that_is_not_the_deployments_is_left_alone(
     assert "web-r2" in web.client.running()
 
 
+def test_a_deployment_of_another_home_is_not_touched(web, versions):
+    """Two homes may use one engine; the second is told which home has the name."""
+    _, (first, second, _) = versions
+    web.up(first)
+    other = replace(web.site, home=home_at(web.home.parent / "other"))
+    (other.home.root / "store").symlink_to(web.home / "store")
+    with pytest.raises(MealkitError, match=r"web-r1 is of a deployment web that another home has"):
+        up(up_request(second), other, SilentListener())
+    assert web.client.running() == {web.front.container} == {"web-r1"}
+
+
 @pytest.mark.parametrize("name", ["", "Web", "a/b", "..", "a" * 49, "web-"])
 def test_a_name_that_is_not_one_is_refused(web, name):
     """It would be part of the names of folders, networks and containers."""
