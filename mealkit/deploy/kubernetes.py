@@ -35,11 +35,13 @@ def kubernetes_objects(workload: Workload) -> list[Form]:
 def kubernetes_files(workload: Workload) -> Mapping[str, str]:
     """Return the files, by their paths: ``kubectl apply -f FOLDER`` applies those at the top.
 
-    What is below ``gate`` is applied before, if the rollout has a gate. The examples of Secrets
-    have another ending, so that they are never applied as they are.
+    With a gate, ``base.yaml`` comes first, then what is below ``gate``, then the rest. The examples
+    of Secrets have another ending, so that they are never applied as they are.
     """
-    main = [*_before(workload), *_main(workload)]
-    files = {"deployment.yaml": yaml_documents(main)}
+    files = {
+        "base.yaml": yaml_documents(_before(workload)),
+        "deployment.yaml": yaml_documents(_main(workload)),
+    }
     if workload.file.rollout.gate == CANDIDATE:
         candidate, service, job = gate_objects(workload)
         files["gate/candidate.yaml"] = yaml_documents([candidate, service])

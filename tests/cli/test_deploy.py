@@ -25,15 +25,21 @@ def test_files_are_written_or_printed(lock, tmp_path):
     shown = mealkit(*arguments)
     assert shown.exit_code == 0
     assert "note: no other Pod may call the kit" in shown.stderr
+    assert "note: --output FOLDER also writes secrets.yaml.example" in shown.stderr
     written = mealkit(*arguments, "--output", str(folder))
     assert written.exit_code == 0
     assert sorted(path.name for path in folder.iterdir()) == [
+        "base.yaml",
         "deployment.yaml",
         "secrets.yaml.example",
     ]
-    text = "".join((folder / name).read_text() for name in ("deployment.yaml",))
-    assert text in shown.stdout
-    assert {item["kind"] for item in read_yaml(text)} == {
+    found = [
+        item
+        for name in ("base.yaml", "deployment.yaml")
+        for item in read_yaml((folder / name).read_text())
+    ]
+    assert read_yaml(shown.stdout) == found
+    assert {item["kind"] for item in found} == {
         "NetworkPolicy",
         "PodDisruptionBudget",
         "Deployment",

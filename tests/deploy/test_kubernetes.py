@@ -73,9 +73,9 @@ def test_every_example_kit_is_rendered(kit):
     """With an empty file; what is written is what another reader of YAML reads."""
     found = objects(kit=kit)
     assert_valid(found, VERSIONS[-1])
-    text = kubernetes_files(workload(kit=kit))["deployment.yaml"]
-    assert read_yaml(text) == found
-    assert kubernetes_files(workload(kit=kit))["deployment.yaml"] == text
+    files = kubernetes_files(workload(kit=kit))
+    assert [*read_yaml(files["base.yaml"]), *read_yaml(files["deployment.yaml"])] == found
+    assert kubernetes_files(workload(kit=kit)) == files
 
 
 @pytest.mark.parametrize("text", ["", EVERYTHING, "user: platform"])
@@ -305,6 +305,7 @@ def test_a_candidate_gets_no_callers():
     assert {item["kind"] for item in gate} == tracked
     files = kubernetes_files(workload(EVERYTHING))
     assert {*files} == {
+        "base.yaml",
         "deployment.yaml",
         "gate/candidate.yaml",
         "gate/test.yaml",

@@ -38,6 +38,13 @@ def engine(request: pytest.FixtureRequest, running_engine) -> Engine:
     return running_engine(request.param)
 
 
+@pytest.fixture(scope="module")
+def loaded(engine: Engine, demo: Demo) -> None:
+    """The example kit's image, in podman's storage."""
+    with closing(engine.sdk()) as sdk:
+        load(demo.image, [IMAGE], sdk)
+
+
 @pytest.fixture
 def running(engine: Engine, demo: Demo, unique, monkeypatch) -> tuple[RunReport, Heard]:
     """The example kit, found by the variable that says where a session's sockets are.
@@ -86,10 +93,9 @@ _NOT_IN_PODMAN = ("startupProbe", "readinessProbe", "livenessProbe", "volumeMoun
 
 
 @pytest.mark.parametrize("engine", PODMANS[:1], indirect=True)
+@pytest.mark.usefixtures("loaded")
 def test_kube_play_starts_the_rendered_deployment(engine, demo):
     """The kit answers with the rights, limits and variables that Kubernetes gives it."""
-    with closing(engine.sdk()) as sdk:
-        load(demo.image, [IMAGE], sdk)
     file = read_deployment_file(b'auth: "off"\nname: rendered', "deploy.yaml")
     (deployment,) = [
         item
@@ -123,10 +129,9 @@ def test_kube_play_starts_the_rendered_deployment(engine, demo):
 
 
 @pytest.mark.parametrize("engine", PODMANS[:1], indirect=True)
-def test_kube_play_starts_the_pod_of_the_documentation(engine, demo):
+@pytest.mark.usefixtures("loaded")
+def test_kube_play_starts_the_pod_of_the_documentation(engine):
     """With another image and port the kit answers, within the limits that the file states."""
-    with closing(engine.sdk()) as sdk:
-        load(demo.image, [IMAGE], sdk)
     port = free_port()
     pod = file_in("how-to/run-on-a-server.md", "# my-kit.yaml")
     pod = pod.replace("registry.example.org/team/my-kit@sha256:...", IMAGE)
