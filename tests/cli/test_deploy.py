@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from fakes.deployed import IMAGE, KITS, read_yaml
+from fakes.rendered_kits import IMAGE, KITS, read_yaml
 from typer.testing import CliRunner
 
 from mealkit.cli.program import app

@@ -6,8 +6,8 @@ import tarfile
 import urllib.request
 
 import pytest
-from fakes.deployed import helm_text, read_yaml
 from fakes.little import OFFLINE, Heard, edit_kit, little_kit
+from fakes.rendered_kits import helm_text, read_yaml
 from fakes.served import Registry
 
 from mealkit.deploy.kubernetes import kubernetes_objects
