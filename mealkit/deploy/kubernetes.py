@@ -122,6 +122,8 @@ def _secret_examples(workload: Workload) -> Iterator[Form]:
         values.setdefault(workload.keys_secret, {})[workload.file.keys.file] = line
     if workload.test_key is not None and workload.file.rollout.gate == CANDIDATE:
         values.setdefault(workload.test_key.secret, {})[workload.test_key.key] = "KEY"
+    if (audit := workload.file.audit_key) is not None:
+        values.setdefault(audit.secret, {})[audit.key] = "KEY"
     for item in workload.file.secrets.values():
         values.setdefault(item.secret, {})[item.key] = "VALUE"
     for name, stated in sorted(values.items()):

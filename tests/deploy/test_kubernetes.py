@@ -136,10 +136,12 @@ def test_what_the_file_states_counts():
         '{"cost":{"cpu_hour":"0.10","shared":true},"audit":{"max_files":10}}'
     )
     source = {"secretKeyRef": {"name": "budgets", "key": "url"}}
-    assert environment["DATABASE_URL"]["valueFrom"] == source
+    assert environment["MEALKIT_USAGE_DATABASE"]["valueFrom"] == source
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert volumes["shm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "1024Mi"}
     assert volumes["keys"]["secret"]["secretName"] == "shop-keys"
+    assert volumes["audit-key"]["secret"]["secretName"] == "audit"
+    assert environment["MEALKIT_AUDIT_KEY_FILE"]["value"] == "/run/audit-key/keys.txt"
     assert volumes["state"]["emptyDir"] == {"sizeLimit": f"{256 + 10 * 64}Mi"}
     assert item["metadata"]["labels"]["team"] == "search"
     assert pod["tolerations"] == [
@@ -378,7 +380,11 @@ def test_a_person_is_told_what_stays_closed():
             )
         )
     )
-    assert [word for word in ("allow_from", "prometheus", "egress") if word in " ".join(said)] == [
+    assert [
+        word
+        for word in ("DATABASE", "allow_from", "prometheus", "egress")
+        if word in " ".join(said)
+    ] == [
         "allow_from",
         "prometheus",
         "egress",

@@ -24,7 +24,8 @@ replicas: 3
 resources: {memory: 2GiB, cpu: 0.5, cpu_limit: 2, shm: 1GiB}
 keys: {secret: shop-keys}
 environment: {OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector.telemetry:4318"}
-secrets: {DATABASE_URL: {secret: budgets, key: url}}
+secrets: {MEALKIT_USAGE_DATABASE: {secret: budgets, key: url}}
+audit_key: {secret: audit, key: keys.txt}
 ingress: {host: kit.example.org, class_name: nginx, tls_secret: kit-tls, annotations: {a/b: "on"}}
 weights: {in: pvc, storage_class: fast}
 network:
