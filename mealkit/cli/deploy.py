@@ -1,6 +1,7 @@
 """mealkit deploy: write what Kubernetes, Swarm, compose and systemd read."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -85,10 +86,7 @@ def render(  # noqa: PLR0913  one parameter for each option
         if output is None:
             return
     if output is None:
-        for name, text in files.items():
-            if len(files) > 1:
-                print_line(f"# {name}")
-            sys.stdout.write(printable(text))
+        _print(files, form)
         return
     for path in write_files(files, output):
         say(f"wrote {path}")
@@ -97,3 +95,16 @@ def render(  # noqa: PLR0913  one parameter for each option
 def _require_helm(form: Format) -> None:
     if form is not Format.HELM:
         raise failure("USAGE", "--push is for helm", hint="mealkit deploy render helm ...")
+
+
+def _print(files: Mapping[str, str], form: Format) -> None:
+    """Print the files that are applied at once, for a pipe to kubectl; never an example."""
+    if form is Format.HELM:
+        hint = "--output FOLDER, or --push REGISTRY/NAME"
+        raise failure("USAGE", "a chart is a folder of files", hint=hint)
+    printed = [name for name in files if "/" not in name and not name.endswith(".example")]
+    for name in printed:
+        separator = "---\n" if name.endswith(".yaml") and name != printed[0] else ""
+        sys.stdout.write(separator + printable(files[name]))
+    if rest := [name for name in files if name not in printed]:
+        say(f"note: --output FOLDER also writes {', '.join(rest)}")

@@ -27,7 +27,9 @@ _MOST = 100
 # Addresses of the container's own settings, which other fields of this file set.
 _OWN = ("MEALKIT_AUTH", "MEALKIT_HOSTS", "MEALKIT_KEYS", "MEALKIT_KEYS_FILE", "MEALKIT_OPS")
 _OWN_TOO = ("MEALKIT_ORIGINS", "MEALKIT_IMAGE_DIGEST", "MEALKIT_PORT", "MEALKIT_MODELS", "PORT")
-RESERVED_VARIABLES = frozenset((*_OWN, *_OWN_TOO, "MEALKIT_STATE", "MEALKIT_TERMINATION_LOG"))
+RESERVED_VARIABLES = frozenset(
+    (*_OWN, *_OWN_TOO, "MEALKIT_STATE", "MEALKIT_TERMINATION_LOG", "MEALKIT_AUDIT_KEY_FILE")
+)
 """Environment variables that the rendered files set themselves."""
 
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
@@ -324,6 +326,9 @@ class DeploymentFile(StrictModel):
     """How a new revision replaces an old one."""
     ops: Operations | None = None
     """Prices, budgets, audit log and telemetry, section by section instead of the kit's."""
+    audit_key: SecretKey | None = None
+    """For Kubernetes: the Secret with the keys of the audit log; else each container makes one,
+    which is lost with its state."""
     restart: Literal["no", "on-failure", "always", "unless-stopped"] = "on-failure"
     """When compose and systemd start an ended container again."""
     publish: Publish = Publish()

@@ -28,7 +28,7 @@ CONFIG_TYPE = "application/vnd.cncf.helm.config.v1+json"
 CHART_TYPE = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
 # https://semver.org/#is-there-a-suggested-regular-expression-regex-to-check-a-semver-string
-_NUMBER = r"(0|[1-9][0-9]{0,8})"
+_NUMBER = r"(0|[1-9][0-9]{0,8})(?![0-9])"
 _VERSION = re.compile(rf"v?{_NUMBER}(?:\.{_NUMBER})?(?:\.{_NUMBER})?(.*)", re.DOTALL)
 _NOT_IN_VERSIONS = re.compile(r"[^0-9A-Za-z]+")
 

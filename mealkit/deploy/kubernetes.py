@@ -35,11 +35,13 @@ def kubernetes_objects(workload: Workload) -> list[Form]:
 def kubernetes_files(workload: Workload) -> Mapping[str, str]:
     """Return the files, by their paths: ``kubectl apply -f FOLDER`` applies those at the top.
 
-    What is below ``gate`` is applied before, if the rollout has a gate. The examples of Secrets
-    have another ending, so that they are never applied as they are.
+    With a gate, ``base.yaml`` comes first, then what is below ``gate``, then the rest. The examples
+    of Secrets have another ending, so that they are never applied as they are.
     """
-    main = [*_before(workload), *_main(workload)]
-    files = {"deployment.yaml": yaml_documents(main)}
+    files = {
+        "base.yaml": yaml_documents(_before(workload)),
+        "deployment.yaml": yaml_documents(_main(workload)),
+    }
     if workload.file.rollout.gate == CANDIDATE:
         candidate, service, job = gate_objects(workload)
         files["gate/candidate.yaml"] = yaml_documents([candidate, service])
@@ -120,6 +122,8 @@ def _secret_examples(workload: Workload) -> Iterator[Form]:
         values.setdefault(workload.keys_secret, {})[workload.file.keys.file] = line
     if workload.test_key is not None and workload.file.rollout.gate == CANDIDATE:
         values.setdefault(workload.test_key.secret, {})[workload.test_key.key] = "KEY"
+    if (audit := workload.file.audit_key) is not None:
+        values.setdefault(audit.secret, {})[audit.key] = "KEY"
     for item in workload.file.secrets.values():
         values.setdefault(item.secret, {})[item.key] = "VALUE"
     for name, stated in sorted(values.items()):

@@ -37,7 +37,7 @@ def candidate_name(workload: Workload) -> str:
 
 def weights_claim(workload: Workload) -> str:
     """Return the name of the volume with the weights: another one for other weights."""
-    return f"{workload.name}-weights-{workload.lock.weights_digest.hex[:8]}"
+    return f"{workload.name}-weights-{workload.weights_digest.hex[:8]}"
 
 
 def state_claim(workload: Workload) -> str:

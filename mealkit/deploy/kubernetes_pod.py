@@ -24,6 +24,7 @@ CONTAINER = "kit"
 PORT_NAME = "http"
 """The name of its port."""
 _KEYS_FOLDER = "/run/keys"
+_AUDIT_FOLDER = "/run/audit-key"
 _READY, _LIVE = "/v1/health/ready", "/v1/health/live"
 _SCRATCH_MIB = 1024
 _SHM_BYTES = 64 * MIB
@@ -169,6 +170,8 @@ def _environment(workload: Workload) -> Iterator[Form]:
     keys_file = f"{_KEYS_FOLDER}/{workload.file.keys.file}" if secret else None
     for name, value in workload.environment(service_names(workload), keys_file).items():
         yield {"name": name, "value": value}
+    if (audit := workload.file.audit_key) is not None:
+        yield {"name": "MEALKIT_AUDIT_KEY_FILE", "value": f"{_AUDIT_FOLDER}/{audit.key}"}
     for name, item in sorted(workload.file.secrets.items()):
         source = {"secretKeyRef": {"name": item.secret, "key": item.key}}
         yield {"name": name, "valueFrom": source}
@@ -207,6 +210,8 @@ def _mounts(workload: Workload) -> Iterator[Form]:
     yield {"name": "scratch", "mountPath": "/tmp"}  # noqa: S108  the container's own
     if workload.keys_secret is not None:
         yield {"name": "keys", "mountPath": _KEYS_FOLDER, "readOnly": True}
+    if workload.file.audit_key is not None:
+        yield {"name": "audit-key", "mountPath": _AUDIT_FOLDER, "readOnly": True}
     if workload.shm_bytes > _SHM_BYTES:
         yield {"name": "shm", "mountPath": "/dev/shm"}  # noqa: S108  the container's own
     match workload.file.weights.place:
@@ -225,6 +230,9 @@ def _volumes(workload: Workload) -> Iterator[Form]:
     if workload.keys_secret is not None:
         secret = {"secretName": workload.keys_secret, "defaultMode": 0o440}
         yield {"name": "keys", "secret": secret}
+    if (audit := workload.file.audit_key) is not None:
+        secret = {"secretName": audit.secret, "defaultMode": 0o440}
+        yield {"name": "audit-key", "secret": secret}
     if workload.shm_bytes > _SHM_BYTES:
         limit = quantity(workload.shm_bytes)
         yield {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": limit}}

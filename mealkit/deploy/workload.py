@@ -7,9 +7,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 from mealkit.deploy.deployment_file import DeploymentFile, SecretKey, WeightsIn
+from mealkit.digest import Digest
 from mealkit.engines.registry import traits_of
 from mealkit.errors import failure
 from mealkit.oci.reference import Reference
@@ -55,7 +57,7 @@ class Gpus:
     products: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, because properties are cached
 class Workload:
     """A kit that is to run, with where and how."""
 
@@ -85,6 +87,16 @@ class Workload:
             _require_digest(reference)
         return cls(lock, _without_tag(image), _without_tag(weights_image or image), file)
 
+    @cached_property
+    def recipe(self) -> Digest:
+        """The lock's recipe digest."""
+        return self.lock.recipe
+
+    @cached_property
+    def weights_digest(self) -> Digest:
+        """The digest of the lock's weights."""
+        return self.lock.weights_digest
+
     @property
     def name(self) -> str:
         """The name of the deployment and of its Service."""
@@ -103,7 +115,7 @@ class Workload:
             **self.selector,
             "app.kubernetes.io/version": label_value(self.lock.about.version),
             "app.kubernetes.io/managed-by": "mealkit",
-            "mealkit.dev/recipe": self.lock.recipe.hex[:16],
+            "mealkit.dev/recipe": self.recipe.hex[:16],
         }
 
     @property
@@ -118,7 +130,7 @@ class Workload:
         return {
             **self.file.annotations,
             "mealkit.dev/kit": self.kit,
-            "mealkit.dev/recipe": str(self.lock.recipe),
+            "mealkit.dev/recipe": str(self.recipe),
             "mealkit.dev/image": str(self.image.digest),
             "mealkit.dev/owner": f"{owner.team}, {owner.contact}",
         }
@@ -196,7 +208,7 @@ class Workload:
         """Whether the kit fetches files that callers name, so that it needs a way out."""
         return bool(self.lock.engine.settings.get("fetch_from"))
 
-    @property
+    @cached_property
     def gpus(self) -> Gpus | None:
         """The GPUs of one container; None: it uses none."""
         choice, needs = self.file.gpu, self.lock.requirements

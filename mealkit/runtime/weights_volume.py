@@ -148,5 +148,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _unwritten(error: OSError, path: Path) -> MealkitError:
-    code = "DISK_FULL" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "DISK_DENIED"
-    return failure(code, f"{path} cannot be written: {error.strerror}", where=str(path))
+    message = f"{path} cannot be written: {error.strerror}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return failure("DISK_FULL", message, where=str(path))
+    return failure("DISK_DENIED", message, where=str(path))
