@@ -5,7 +5,7 @@ client reads any number of bytes into its models.
 """
 
 import contextlib
-import ssl
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,10 @@ _PAGE, _PAGES = 500, 200
 _TRIES, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 4, 0.5, 10.0
 
 _APPLY = "application/apply-patch+yaml"
-_JSON_PATCH = "application/json-patch+json"
+_MERGE_PATCH = "application/merge-patch+json"
+
+# The client passes on OpenSSL's words, and those of the other side's alerts, as text.
+_CERTIFICATE = re.compile(r"certificate|unknown ca|hostname mismatch", re.IGNORECASE)
 
 Query = Mapping[str, str]
 Method = Literal["GET", "PATCH", "POST", "DELETE"]
@@ -122,9 +125,10 @@ class KubernetesApi:
             query["dryRun"] = "All"
         return self._ask("PATCH", address.path, query, item, _APPLY)
 
-    def patch(self, path: str, changes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Change an object by a JSON patch, and return it."""
-        return self._ask("PATCH", path, {"fieldManager": MANAGER}, changes, _JSON_PATCH)
+    def annotate(self, path: str, annotations: Mapping[str, str | None]) -> None:
+        """Set annotations of an object; None removes one."""
+        changes = {"metadata": {"annotations": dict(annotations)}}
+        self._ask("PATCH", path, {"fieldManager": MANAGER}, changes, _MERGE_PATCH)
 
     def delete(self, path: str) -> None:
         """Delete an object, and what it owns after it; nothing happens if it does not exist."""
@@ -294,23 +298,12 @@ class KubernetesApi:
     def _unreachable(self, error: Exception, path: str) -> MealkitError:
         said = one_line(str(error))[:500]
         where = self._asked(path, "get").where
-        if _is_certificate(error):
+        if _CERTIFICATE.search(said):
             return failure(
                 "CLUSTER_CERTIFICATE", f"the connection is not trusted: {said}", where=where
             )
         message = f"the API server does not answer: {said}"
         return failure("CLUSTER_UNREACHABLE", message, where=where)
-
-
-def _is_certificate(error: BaseException | None) -> bool:
-    for _ in range(8):
-        if isinstance(error, ssl.SSLError):
-            return "certificate" in str(error).lower()
-        if error is None:
-            return False
-        reason = getattr(error, "reason", None)
-        error = reason if isinstance(reason, BaseException) else error.__cause__
-    return False
 
 
 def _retry_after(response: Any) -> float | None:

@@ -537,6 +537,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif place["part"] == "log":
             pod = server.objects.get(place[0].removesuffix("/log"))
             self._raw(200, (server._fate(pod).log if pod else "").encode(), "text/plain")
+        elif method == "PATCH" and self.headers["Content-Type"] == "application/merge-patch+json":
+            self._annotate(place, body)
         elif method == "PATCH":
             force, dry = query.get("force") == "true", "dryRun" in query
             self._answer(*server.apply(place, body, query["fieldManager"], force=force, dry=dry))
@@ -559,6 +561,15 @@ class _Handler(BaseHTTPRequestHandler):
             if method == "DELETE":
                 self.server.drop(place[0])
             self._answer(200, item)
+
+    def _annotate(self, place: re.Match, body: dict) -> None:
+        with self.server.changed:
+            item = self.server.objects[place[0]]
+            told = item["metadata"].setdefault("annotations", {}) | body["metadata"]["annotations"]
+            item["metadata"]["annotations"] = {
+                key: value for key, value in told.items() if value is not None
+            }
+            self._answer(200, self.server.put(place["collection"], item))
 
     def _list(self, place: re.Match, query: dict) -> None:
         with self.server.changed:

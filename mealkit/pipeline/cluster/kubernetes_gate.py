@@ -43,6 +43,14 @@ class GateResult:
     report: Report | None
     """None: the Job succeeded without a report that can be read."""
 
+    @property
+    def summary(self) -> str:
+        """The result in a few words, for the revision."""
+        if self.report is None:
+            return "the test passed"
+        claims, cases = len(self.report.claims), len(self.report.cases)
+        return f"{claims} claims and {cases} cases hold"
+
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""
         report = self.report.model_dump(mode="json") if self.report else None

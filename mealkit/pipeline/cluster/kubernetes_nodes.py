@@ -114,6 +114,31 @@ def preflight_cluster(
     return ClusterAnswer(api.server, answer, tuple(summaries))
 
 
+def fitting_nodes(
+    kits: Mapping[str, Stated], needs: PodNeeds, api: KubernetesApi, progress: Progress
+) -> tuple[int, Sequence[Machine]]:
+    """Return how many nodes could run a kit if no other pod were there, and every node's findings.
+
+    ``kits`` are a kit's statements by architecture.
+    """
+    nodes, pods = read_nodes(api, progress)
+    machines = []
+    for node in nodes:
+        kit = kits.get(node.status.info.architecture) or next(iter(kits.values()))
+        free = free_of(node, pods.get(node.metadata.name, ()))
+        machines.append(Machine(one_line(node.metadata.name), node_report(node, free, kit, needs)))
+    fitting = [item for item in machines if not _misfits(item.report)]
+    return len(fitting), machines
+
+
+def _misfits(report: Report) -> bool:
+    """Return whether something else than the requests of other pods is in the way."""
+    return any(
+        item.severity is Severity.BLOCKS and item.code != "NODE_RESOURCES"
+        for item in report.findings
+    )
+
+
 def read_nodes(
     api: KubernetesApi, progress: Progress
 ) -> tuple[Sequence[Node], Mapping[str, Sequence[Pod]]]:
