@@ -9,10 +9,10 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from mealkit.clusters.kubernetes_kinds import Address
-from mealkit.clusters.kubernetes_refusals import Asked, GoneError, refusal
+from mealkit.clusters.kubernetes_refusals import Asked, ConflictError, GoneError, refusal
 from mealkit.errors import MealkitError, failure
 from mealkit.names import one_line
 from mealkit.untrusted import UntrustedError, parse_json_object
@@ -26,6 +26,7 @@ _ANSWER_VALUES = 4_000_000
 _ERROR_BYTES = 256 * 1024
 _LINE_BYTES = 4 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
+_LOG_BYTES, _LOG_LINES = 64 * 1024, 40
 _PAGE, _PAGES = 500, 200
 _TRIES, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 4, 0.5, 10.0
 
@@ -34,6 +35,8 @@ _MERGE_PATCH = "application/merge-patch+json"
 
 # The client passes on OpenSSL's words, and those of the other side's alerts, as text.
 _CERTIFICATE = re.compile(r"certificate|unknown ca|hostname mismatch", re.IGNORECASE)
+
+_KeptT = TypeVar("_KeptT")
 
 Query = Mapping[str, str]
 Method = Literal["GET", "PATCH", "POST", "DELETE"]
@@ -69,7 +72,7 @@ class KubernetesApi:
         Raises:
             DeploymentError: it does not exist (``CLUSTER_NOT_DEPLOYED``), or ``CLUSTER_*``.
         """
-        return self._ask("GET", path, query)
+        return self._plainly("GET", path, query)
 
     def find(self, path: str) -> dict[str, Any] | None:
         """Return one object, or None if it does not exist."""
@@ -104,11 +107,24 @@ class KubernetesApi:
 
     def listed(self, path: str, query: Query | None = None) -> Listed:
         """Return a whole list; see `pages`."""
+        read = self._twice(lambda: list(self.pages(path, query)), path)
+        return Listed([item for page in read for item in page.items], read[0].version)
+
+    def reduced(
+        self, path: str, query: Query, keep: Callable[[Mapping[str, Any]], _KeptT]
+    ) -> list[_KeptT]:
+        """Return what ``keep`` returns for each object of a list; the rest is forgotten by page."""
+
+        def read() -> list[_KeptT]:
+            return [keep(item) for page in self.pages(path, query) for item in page.items]
+
+        return self._twice(read, path)
+
+    def _twice(self, read: Callable[[], _KeptT], path: str) -> _KeptT:
         for _ in range(2):
             # The place of a list is forgotten after some minutes: then it is read again, once.
             with contextlib.suppress(GoneError):
-                read = list(self.pages(path, query))
-                return Listed([item for page in read for item in page.items], read[0].version)
+                return read()
         raise self._invalid("the list changes faster than it can be read", path)
 
     def apply(
@@ -117,41 +133,54 @@ class KubernetesApi:
         """Apply an object (server-side apply) and return it; ``dry``: the cluster keeps nothing.
 
         Raises:
-            DeploymentError: another manager has a field (``CLUSTER_CONFLICT``), unless ``force``.
+            DeploymentError: another manager has a field (``CLUSTER_CONFLICT``), unless ``force``;
+                or the object is being deleted (``CLUSTER_CHANGED``).
             ConflictError: the object has another resourceVersion than the stated one.
         """
         query = {"fieldManager": MANAGER, "force": str(force).lower()}
         if dry:
             query["dryRun"] = "All"
-        return self._ask("PATCH", address.path, query, item, _APPLY)
+        try:
+            return self._ask("PATCH", address.path, query, item, _APPLY)
+        except ConflictError as error:
+            if "resourceVersion" in item["metadata"]:
+                raise
+            where = self._asked(address.path, "patch").where
+            raise failure("CLUSTER_CHANGED", str(error), where=where) from error
 
     def annotate(self, path: str, annotations: Mapping[str, str | None]) -> None:
         """Set annotations of an object; None removes one."""
         changes = {"metadata": {"annotations": dict(annotations)}}
-        self._ask("PATCH", path, {"fieldManager": MANAGER}, changes, _MERGE_PATCH)
+        self._plainly("PATCH", path, {"fieldManager": MANAGER}, changes, _MERGE_PATCH)
 
     def delete(self, path: str) -> None:
         """Delete an object, and what it owns after it; nothing happens if it does not exist."""
         try:
-            self._ask("DELETE", path, {"propagationPolicy": "Background"})
+            self._plainly("DELETE", path, {"propagationPolicy": "Background"})
         except MealkitError as error:
             if error.problems[0].code != "CLUSTER_NOT_DEPLOYED":
                 raise
 
-    def log(self, pod: str, container: str, *, previous: bool = False, lines: int = 40) -> str:
-        """Return a container's last lines; empty if there are none, or they may not be read."""
+    def log(
+        self, pod: str, container: str, *, previous: bool = False, limit_bytes: int = _LOG_BYTES
+    ) -> str:
+        """Return the last lines of a container; empty if there are none, or they may not be read.
+
+        With another limit than the default, the whole log is asked for.
+        """
         path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log"
         query = {
             "container": container,
-            "tailLines": str(lines),
-            "limitBytes": str(_CHUNK_BYTES),
+            "limitBytes": str(limit_bytes),
             "previous": str(previous).lower(),
         }
+        if limit_bytes == _LOG_BYTES:
+            query["tailLines"] = str(_LOG_LINES)
         try:
             with self._answer("GET", path, query, None, None) as response:
                 if response.status != 200:
                     return ""
-                return self._read(response, path, _ERROR_BYTES).decode(errors="replace")
+                return self._read(response, path, 2 * limit_bytes).decode(errors="replace")
         except MealkitError:
             return ""
 
@@ -183,6 +212,21 @@ class KubernetesApi:
                     return
         # The server closed the watch at once: do not ask it again in a tight loop.
         self._pause(max(0.0, min(_PAUSE_SECONDS, deadline - time.monotonic())))
+
+    def _plainly(
+        self,
+        method: Method,
+        path: str,
+        query: Query | None = None,
+        body: Any = None,
+        content_type: str | None = None,
+    ) -> dict[str, Any]:
+        """Send a request that states neither a version nor a place of a list."""
+        try:
+            return self._ask(method, path, query, body, content_type)
+        except (ConflictError, GoneError) as error:
+            where = self._asked(path, method.lower()).where
+            raise failure("CLUSTER_CHANGED", str(error) or "gone", where=where) from error
 
     def _ask(
         self,

@@ -8,13 +8,16 @@ import threading
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from fakes.kube_api import NAMESPACE, TOKEN, Refusal, kube_api, status
+from fakes.odd_server import odd_server
 
 from mealkit.clusters.kubernetes_api import KubernetesApi
 from mealkit.clusters.kubernetes_connection import ClusterAccess, connect
 from mealkit.clusters.kubernetes_kinds import collection
 from mealkit.errors import MealkitError
-from fakes.kube_api import NAMESPACE, TOKEN, Refusal, kube_api, status
-from fakes.odd_server import odd_server
 
 PODS = collection("v1", "Pod", NAMESPACE)
 
@@ -180,10 +183,6 @@ def shake_hands(listener, context) -> None:
 
 
 def made_certificate(folder, period):
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)

@@ -4,10 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from fakes.kube_api import TOKEN, kube_api
 
 from mealkit.clusters.kubernetes_connection import ClusterAccess, connect
 from mealkit.errors import MealkitError
-from fakes.kube_api import TOKEN, kube_api
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from fakes.kube_api import Fate, crashed, unschedulable, waiting
 
 from mealkit.clusters.kubernetes_pod_problems import creation_problem, pod_problem
 from mealkit.clusters.kubernetes_views import Event, Pod, ReplicaSet
 from mealkit.errors import problem
-from fakes.kube_api import Fate, crashed, unschedulable, waiting
 
 OWN = problem("FIT_VRAM", "free memory of each GPU", measured="3 GiB", required="9 GiB").as_json()
 PLACES = "0/3 nodes are available: 1 node(s) had untolerated taint {a: b}, 2 Insufficient nvidia.com/gpu."

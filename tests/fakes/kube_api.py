@@ -490,6 +490,7 @@ class KubeApi(Quiet):
 class _Handler(BaseHTTPRequestHandler):
     server: KubeApi
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
     def log_message(self, *_: object) -> None:
         pass

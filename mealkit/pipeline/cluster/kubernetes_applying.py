@@ -25,7 +25,12 @@ from mealkit.clusters.kubernetes_revisions import (
 from mealkit.clusters.kubernetes_rollout import RolloutState, with_owner_of
 from mealkit.clusters.kubernetes_views import CHANGE_CAUSE, DeploymentView, member, read_view
 from mealkit.errors import DeploymentError, MealkitError, Problem, problem
-from mealkit.pipeline.cluster.kubernetes_gate import GateResult, is_of_gate, run_gate
+from mealkit.pipeline.cluster.kubernetes_gate import (
+    GateResult,
+    is_of_gate,
+    run_filling,
+    run_gate,
+)
 from mealkit.progress import Progress
 
 _SPARE_SECONDS = 60
@@ -226,7 +231,10 @@ def _accepted(
 def _apply(item: Item, api: KubernetesApi, options: ApplyOptions, progress: Progress) -> str:
     address = address_of(item, api.namespace)
     progress.phase(f"applying {address.text}")
-    api.apply(address, item, force=options.force)
+    if item["kind"] == "Job" and options.wait:
+        run_filling(item, api, options.seconds, progress)
+    else:
+        api.apply(address, item, force=options.force)
     return address.text
 
 

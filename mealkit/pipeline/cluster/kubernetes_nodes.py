@@ -14,7 +14,7 @@ from typing import Any
 from mealkit.clusters.kubernetes_api import KubernetesApi
 from mealkit.clusters.kubernetes_kinds import collection
 from mealkit.clusters.kubernetes_node_facts import GPU, Free, free_of, node_facts
-from mealkit.clusters.kubernetes_views import Node, Pod, Taint, read_views
+from mealkit.clusters.kubernetes_views import Node, Pod, Taint, read_view, read_views
 from mealkit.names import one_line
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.machine.preflighting import Machine, PreflightAnswer, PreflightRequest
@@ -145,12 +145,16 @@ def read_nodes(
     """Read the nodes of a cluster, and the pods on each that have not ended."""
     progress.phase(f"reading the nodes of {api.server}")
     nodes = read_views(Node, api.listed(collection("v1", "Node")).items)
-    pods: dict[str, list[Pod]] = {}
     running = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
-    for page in api.pages(collection("v1", "Pod"), running):
-        for pod in read_views(Pod, page.items):
-            pods.setdefault(pod.spec.node, []).append(pod)
+    # Of a page, only what is counted is kept: a cluster may have a hundred thousand pods.
+    pods: dict[str, list[Pod]] = {}
+    for pod in api.reduced(collection("v1", "Pod"), running, _counted):
+        pods.setdefault(pod.spec.node, []).append(pod)
     return nodes, pods
+
+
+def _counted(item: Mapping[str, Any]) -> Pod:
+    return Pod(spec=read_view(Pod, item).spec)
 
 
 def needs_of(requirements: Requirements) -> PodNeeds:
