@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 
 import typer
 
+from mealkit.cli import deploy_kubernetes
 from mealkit.cli.deploy import DeployFile, Image
-from mealkit.cli.deploy_lines import change_lines, status_lines
+from mealkit.cli.deploy_kubernetes import ClusterOptions, RolloutOptions
 from mealkit.cli.options import (
     AllowFolder,
     Json,
@@ -20,11 +21,8 @@ from mealkit.cli.options import (
     session_of,
     use_plain_http,
 )
-from mealkit.cli.output import print_json, print_line
-from mealkit.errors import DeploymentError
 
 if TYPE_CHECKING:
-    from mealkit.clusters.kubernetes_api import KubernetesApi
     from mealkit.deploy.workload import Workload
 
 EXAMPLES = {
@@ -96,25 +94,16 @@ def apply(  # noqa: PLR0913  one parameter for each option
     the cluster is asked whether it accepts every object. The old pods answer until new ones are
     ready. Exits with 16 if the rollout failed; then the revision before answers again.
     """
-    from mealkit.pipeline.cluster.kubernetes_applying import ApplyOptions
-    from mealkit.pipeline.cluster.kubernetes_deploying import deploy_workload
-
     session = session_of(context)
     use_plain_http(plain_http)
     workload = _workload(session, recipe, file, image, namespace, allow_folder)
     match target:
         case "kubernetes":
-            options = ApplyOptions(why, force=force_conflicts, wait=wait, seconds=timeout)
-            api = _connected(kubeconfig, kube_context, namespace or workload.file.namespace)
-            progress = session.progress(as_json=as_json)
-            applied = deploy_workload(workload, api, options, session.home, progress, check=check)
+            where = ClusterOptions(kubeconfig, kube_context, namespace)
+            how = RolloutOptions(why, wait, timeout, check, force_conflicts)
+            deploy_kubernetes.apply(workload, where, how, session, as_json=as_json)
         case _:
             assert_never(target)
-    if as_json:
-        print_json(applied.as_json())
-        return
-    what = f"revision {applied.revision}" if wait else "applied, not waited for"
-    print_line(f"{applied.namespace}/{applied.name}  {what}  {applied.image}")
 
 
 def status(  # noqa: PLR0913
@@ -139,26 +128,17 @@ def status(  # noqa: PLR0913
     as_json: Json = False,
 ) -> None:
     """Show a deployment's revision, pods and problems, with the owner of each."""
-    from mealkit.pipeline.cluster.kubernetes_status import Expected, cluster_status
-
     session = session_of(context)
     use_plain_http(plain_http)
-    expected = None
+    wanted = None
     if compare is not None:
-        workload = _workload(session, compare, None, image, namespace, allow_folder)
-        expected = Expected(str(workload.lock.recipe), str(workload.image.digest))
+        wanted = _workload(session, compare, None, image, namespace, allow_folder)
     match target:
         case "kubernetes":
-            found = cluster_status(_connected(kubeconfig, kube_context, namespace), name, expected)
+            where = ClusterOptions(kubeconfig, kube_context, namespace)
+            deploy_kubernetes.status(name, where, wanted, as_json=as_json)
         case _:
             assert_never(target)
-    if as_json:
-        print_json(found.as_json())
-    else:
-        for line in status_lines(found):
-            print_line(line)
-    if found.is_as_expected is False:
-        raise typer.Exit(DeploymentError.exit_code)
 
 
 def rollback(  # noqa: PLR0913
@@ -187,22 +167,14 @@ def rollback(  # noqa: PLR0913
 
     The present pods answer until those of the earlier revision are ready.
     """
-    from mealkit.pipeline.cluster.kubernetes_applying import ApplyOptions
-    from mealkit.pipeline.cluster.kubernetes_returning import roll_back
-
-    session = session_of(context)
     match target:
         case "kubernetes":
-            options = ApplyOptions(why, wait=wait, seconds=timeout)
-            api = _connected(kubeconfig, kube_context, namespace)
-            found = roll_back(api, name, revision, options, session.progress(as_json=as_json))
+            where = ClusterOptions(kubeconfig, kube_context, namespace)
+            how = RolloutOptions(why, wait, timeout)
+            session = session_of(context)
+            deploy_kubernetes.rollback(name, revision, where, how, session, as_json=as_json)
         case _:
             assert_never(target)
-    if as_json:
-        print_json(found.as_json())
-        return
-    for line in status_lines(found):
-        print_line(line)
 
 
 def diff(  # noqa: PLR0913
@@ -224,27 +196,15 @@ def diff(  # noqa: PLR0913
 
     Exits with 16 if there are differences.
     """
-    from mealkit.deploy.kubernetes import kubernetes_objects
-    from mealkit.pipeline.cluster.kubernetes_diffing import cluster_changes
-
     session = session_of(context)
     use_plain_http(plain_http)
     workload = _workload(session, recipe, file, image, namespace, allow_folder)
     match target:
         case "kubernetes":
-            api = _connected(kubeconfig, kube_context, namespace or workload.file.namespace)
-            objects = kubernetes_objects(workload)
-            progress = session.progress(as_json=as_json)
-            found = cluster_changes(objects, api, progress, force=force_conflicts)
+            where = ClusterOptions(kubeconfig, kube_context, namespace)
+            deploy_kubernetes.diff(workload, where, session, force=force_conflicts, as_json=as_json)
         case _:
             assert_never(target)
-    if as_json:
-        print_json({"changes": [item.as_json() for item in found]})
-    else:
-        for line in change_lines(found):
-            print_line(line)
-    if found:
-        raise typer.Exit(DeploymentError.exit_code)
 
 
 def _workload(
@@ -259,11 +219,3 @@ def _workload(
 
     request = DeployRequest(recipe, file, image, namespace=namespace, allowed=allowed)
     return workload_of(request, session.home, session.progress())
-
-
-def _connected(
-    kubeconfig: Path | None, context: str | None, namespace: str | None
-) -> "KubernetesApi":
-    from mealkit.clusters.kubernetes_connection import ClusterAccess, connect
-
-    return connect(ClusterAccess(kubeconfig, context, namespace))
