@@ -64,22 +64,13 @@ except MealkitError as error:
     assert done.stdout == "CLUSTER_EXTRA pip install 'mealkit[kubernetes]'\n"
 
 
-def test_in_a_pod_its_service_account_is_used(tmp_path):
+def test_in_a_pod_its_service_account_is_used(tmp_path, monkeypatch):
     """Without a kubeconfig, in a pod, the client reads the pod's own token; a missing one is told."""
-    script = """
-from mealkit.clusters.kubernetes_connection import ClusterAccess, connect
-from mealkit.errors import MealkitError
-try:
-    connect(ClusterAccess())
-except MealkitError as error:
-    print(error.problems[0].code, error.problems[0].hint)
-"""
-    environment = {
-        "HOME": str(tmp_path),
-        "KUBERNETES_SERVICE_HOST": "10.0.0.1",
-        "KUBERNETES_SERVICE_PORT": "443",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
-    )
-    assert done.stdout.startswith("CLUSTER_CONFIG give the pod a service account")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    with pytest.raises(MealkitError) as error:
+        connect(ClusterAccess())
+    found = error.value.problems[0]
+    assert (found.code, "service account" in found.hint) == ("CLUSTER_CONFIG", True)

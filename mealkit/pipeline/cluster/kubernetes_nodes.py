@@ -20,7 +20,7 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.machine.preflighting import Machine, PreflightAnswer, PreflightRequest
 from mealkit.pipeline.machine.stated_needs import Stated, open_recipe, stated_by
 from mealkit.preflight.facts import Facts
-from mealkit.preflight.finding import Context, Finding, Report, Severity
+from mealkit.preflight.finding import Context, Finding, Report, Severity, Verdict
 from mealkit.preflight.run import preflight
 from mealkit.progress import Progress
 from mealkit.recipe.requirements import Requirements
@@ -117,26 +117,19 @@ def preflight_cluster(
 def fitting_nodes(
     kits: Mapping[str, Stated], needs: PodNeeds, api: KubernetesApi, progress: Progress
 ) -> tuple[int, Sequence[Machine]]:
-    """Return how many nodes could run a kit if no other pod were there, and every node's findings.
+    """Return how many nodes could run a kit if they were empty, and every node's findings now.
 
     ``kits`` are a kit's statements by architecture.
     """
     nodes, pods = read_nodes(api, progress)
-    machines = []
+    machines, fitting = [], 0
     for node in nodes:
         kit = kits.get(node.status.info.architecture) or next(iter(kits.values()))
         free = free_of(node, pods.get(node.metadata.name, ()))
         machines.append(Machine(one_line(node.metadata.name), node_report(node, free, kit, needs)))
-    fitting = [item for item in machines if not _misfits(item.report)]
-    return len(fitting), machines
-
-
-def _misfits(report: Report) -> bool:
-    """Return whether something else than the requests of other pods is in the way."""
-    return any(
-        item.severity is Severity.BLOCKS and item.code != "NODE_RESOURCES"
-        for item in report.findings
-    )
+        empty = node_report(node, free_of(node, ()), kit, needs)
+        fitting += empty.verdict is not Verdict.DOES_NOT_FIT
+    return fitting, machines
 
 
 def read_nodes(
