@@ -28,6 +28,11 @@ _LINE_BYTES = 4 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _LOG_BYTES, _LOG_LINES = 64 * 1024, 40
 _PAGE, _PAGES = 500, 200
+_WATCH_SPARE_SECONDS = 10
+# The type is the first member of an event.
+_TYPE_BYTES = 64
+_PASSING = frozenset({"CLUSTER_BUSY", "CLUSTER_UNREACHABLE", "CLUSTER_ANSWER"})
+"""Problems of a watch that the next list either has, too, or has not."""
 _TRIES, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 4, 0.5, 10.0
 
 _APPLY = "application/apply-patch+yaml"
@@ -187,12 +192,11 @@ class KubernetesApi:
     def wait_for_change(self, path: str, query: Query, seconds: int) -> None:
         """Return after something in a list changed, at the latest after some seconds.
 
-        The watch only wakes the caller, who reads the list again: so an event that is lost with a
-        dropped connection, or a place that the server has forgotten (410), delays and breaks
-        nothing.
+        The watch only wakes the caller, who reads the list again: so a connection that is dropped,
+        or a place that the server has forgotten (410), delays and breaks nothing.
 
         Raises:
-            DeploymentError: the API server cannot be asked.
+            DeploymentError: this user may not watch (``CLUSTER_DENIED``).
         """
         asked = {
             **query,
@@ -201,17 +205,34 @@ class KubernetesApi:
             "timeoutSeconds": str(seconds),
         }
         deadline = time.monotonic() + seconds
-        with self._answer("GET", path, asked, None, None, seconds) as response:
-            if response.status != 200:
-                with contextlib.suppress(GoneError):
-                    raise self._refused(response, path, "watch")
-                self._pause(min(_PAUSE_SECONDS, seconds))
+        try:
+            if self._saw_change(path, asked, seconds, deadline):
                 return
-            for line in self._lines(response, path):
-                if b'"BOOKMARK"' not in line[:64] or time.monotonic() >= deadline:
-                    return
-        # The server closed the watch at once: do not ask it again in a tight loop.
+        except MealkitError as error:
+            if error.problems[0].code not in _PASSING:
+                raise
+        except GoneError:
+            pass
+        # The watch ended without a change: do not ask again in a tight loop.
         self._pause(max(0.0, min(_PAUSE_SECONDS, deadline - time.monotonic())))
+
+    def _saw_change(self, path: str, query: Query, seconds: int, deadline: float) -> bool:
+        patience = seconds + _WATCH_SPARE_SECONDS
+        with self._answer("GET", path, query, None, None, patience) as response:
+            if response.status != 200:
+                raise self._refused(response, path, "watch")
+            data = bytearray()
+            # read1 returns what has arrived; stream() waits for a whole chunk.
+            while time.monotonic() < deadline and (chunk := response.read1(_CHUNK_BYTES)):
+                data += chunk
+                *lines, rest = data.split(b"\n")
+                # Bookmarks only say how far the server is.
+                if any(b'"BOOKMARK"' not in line[:_TYPE_BYTES] for line in lines if line):
+                    return True
+                data = bytearray(rest)
+                if len(data) > _LINE_BYTES:
+                    raise self._invalid(f"an event is larger than {_LINE_BYTES} bytes", path)
+        return False
 
     def _plainly(
         self,
@@ -236,16 +257,25 @@ class KubernetesApi:
         body: Any = None,
         content_type: str | None = None,
     ) -> dict[str, Any]:
-        """Send a request, again after a refusal for the moment, and return the answer's object."""
+        """Send a request, again after what may pass, and return the answer's object.
+
+        What only reads is asked again after a broken connection, too.
+        """
         for left in reversed(range(_TRIES)):
-            with self._answer(method, path, query, body, content_type) as response:
-                if 200 <= response.status < 300:
-                    return self._parse(self._read(response, path, _ANSWER_BYTES), path)
-                error = self._refused(response, path, method.lower())
-                busy = error.problems[0].code == "CLUSTER_BUSY"
-                pause = _retry_after(response) or _PAUSE_SECONDS * 2 ** (_TRIES - 1 - left)
-            if not busy or not left:
-                raise error
+            pause = _PAUSE_SECONDS * 2 ** (_TRIES - 1 - left)
+            try:
+                with self._answer(method, path, query, body, content_type) as response:
+                    if 200 <= response.status < 300:
+                        return self._parse(self._read(response, path, _ANSWER_BYTES), path)
+                    pause = _retry_after(response) or pause
+                    raise self._refused(response, path, method.lower())
+            except MealkitError as error:
+                code = error.problems[0].code
+                again = code == "CLUSTER_BUSY" or (
+                    code == "CLUSTER_UNREACHABLE" and method == "GET"
+                )
+                if not again or not left:
+                    raise
             self._pause(min(pause, _LONGEST_PAUSE_SECONDS))
         raise AssertionError("unreachable")
 
@@ -303,17 +333,6 @@ class KubernetesApi:
                     where=self._asked(path, "get").where,
                 )
         return bytes(data)
-
-    def _lines(self, response: Any, path: str) -> Iterator[bytes]:
-        data = bytearray()
-        # read1 returns what has arrived; stream() waits for a whole chunk.
-        while chunk := response.read1(_CHUNK_BYTES):
-            data += chunk
-            *lines, rest = data.split(b"\n")
-            yield from (bytes(line) for line in lines if line)
-            data = bytearray(rest)
-            if len(data) > _LINE_BYTES:
-                raise self._invalid(f"an event is larger than {_LINE_BYTES} bytes", path)
 
     def _parse(self, data: bytes, path: str) -> dict[str, Any]:
         try:

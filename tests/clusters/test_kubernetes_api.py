@@ -66,9 +66,9 @@ def test_a_list_whose_place_was_forgotten_is_read_again(server, tmp_path):
     assert code_of(error) == "CLUSTER_ANSWER"
 
 
-@pytest.mark.parametrize("code", [429, 500, 503])
+@pytest.mark.parametrize("code", [0, 429, 500, 503])
 def test_a_busy_server_is_asked_again(server, tmp_path, code):
-    """Overload and errors of the server are tried four times, then told."""
+    """Overload, errors and broken connections are tried four times, then told."""
     server.put(PODS, pod("p"))
     server.refusals.append(
         Refusal("GET", "/pods/p", code, "busy", times=3, headers={"Retry-After": "1"})
@@ -77,7 +77,7 @@ def test_a_busy_server_is_asked_again(server, tmp_path, code):
     server.refusals.append(Refusal("GET", "/pods/p", code, "busy", times=4))
     with pytest.raises(MealkitError) as error:
         connected(server, tmp_path).get(f"{PODS}/p")
-    assert code_of(error) == "CLUSTER_BUSY"
+    assert code_of(error) == ("CLUSTER_BUSY" if code else "CLUSTER_UNREACHABLE")
 
 
 def test_a_watch_returns_with_a_change_and_outlives_a_forgotten_place(server, tmp_path):
@@ -88,8 +88,9 @@ def test_a_watch_returns_with_a_change_and_outlives_a_forgotten_place(server, tm
     api.wait_for_change(PODS, {"resourceVersion": listed.version}, 5)
     server.oldest = 10**6
     api.wait_for_change(PODS, {"resourceVersion": listed.version}, 5)
-    server.refusals.append(Refusal("GET", "watch=true", 410, "too old"))
-    api.wait_for_change(PODS, {"resourceVersion": listed.version}, 5)
+    for code in (410, 503, 0):
+        server.refusals.append(Refusal("GET", "watch=true", code, "too old"))
+        api.wait_for_change(PODS, {"resourceVersion": listed.version}, 5)
     server.refusals.append(Refusal("GET", "watch=true", 403, "pods is forbidden"))
     with pytest.raises(MealkitError) as error:
         api.wait_for_change(PODS, {}, 5)

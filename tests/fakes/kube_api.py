@@ -521,6 +521,9 @@ class _Handler(BaseHTTPRequestHandler):
                 and refusal.dry in {None, "dryRun" in query}
             ):
                 refusal.times -= 1
+                if not refusal.status:  # the connection breaks
+                    self.close_connection = True
+                    return
                 self._answer(
                     refusal.status,
                     refusal.body or status(refusal.status, "Refused", refusal.message),
@@ -720,7 +723,7 @@ def _leaves(value: object, path: tuple = ()) -> Iterator[tuple[tuple, object]]:
     if isinstance(value, dict) and value:
         for key, item in value.items():
             yield from _leaves(item, (*path, f"f:{key}"))
-    elif isinstance(value, list) and value and _key(path[-1][2:], value[0]):
+    elif isinstance(value, list) and value and all(_key(path[-1][2:], item) for item in value):
         for item in value:
             yield from _leaves(item, (*path, _key(path[-1][2:], item)))
     else:

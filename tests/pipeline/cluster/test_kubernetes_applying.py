@@ -1,9 +1,11 @@
 """A kit is rolled out on a scripted cluster by the official client, and returns if that fails."""
 
 import json
+import re
 
 import kubernetes_validate
 import pytest
+import yaml
 from fakes.kube_api import NAMESPACE, Fate, Refusal, crashed, kube_api, unschedulable, waiting
 from fakes.reported import full_report
 from fakes.reported import report as good_report
@@ -265,6 +267,42 @@ def test_a_candidate_that_does_not_start_replaces_nothing(server, api):
     assert "the candidate rake-candidate is not ready; nothing was replaced" in rollout.message
     assert cause.code == "HOST_MEMORY"
     assert images(server) == {digest("a")}
+
+
+PAGE = (ROOT / "docs/how-to/roll-out-on-kubernetes.md").read_text("utf-8")
+REQUEST = re.compile(
+    r"/(?:api/v1|apis/(?P<group>[^/]+)/v1)/namespaces/[^/]+/(?P<kind>[a-z]+)(?P<name>/[^/?]+)?(?P<part>/log)?"
+)
+
+
+def asked_for(method: str, path: str) -> tuple[str, str, str]:
+    """Return the right that a request needs: group, resource and verb."""
+    found = REQUEST.match(path)
+    verbs = {"PATCH": "patch", "DELETE": "delete", "GET": "get" if found["name"] else "list"}
+    verb = "watch" if "watch=true" in path else verbs[method]
+    return found["group"] or "", f"{found['kind']}{found['part'] or ''}", verb
+
+
+def test_the_documented_role_allows_everything_that_is_asked(server, api):
+    """Applying with a gate, failing, returning, comparing and looking need no other right."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    role, _ = yaml.safe_load_all(text)
+    allowed = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    weights = {"weights": {"in": "pvc"}, "monitoring": {"service_monitor": True}}
+    applied(api, "a", **weights)
+    server.fates["gate"] = Fate(log=good_report().as_json().decode())
+    applied(api, "c", rollout={"gate": "candidate"}, ingress={"host": "kit.example.org"})
+    server.fates[digest("b")] = crashed("Traceback", 1)
+    failed(api, "b")
+    cluster_changes(objects("b"), api, SILENT)
+    roll_back(api, "rake", None, ApplyOptions(seconds=60), SILENT)
+    assert {asked_for(*request) for request in server.requests} <= allowed
 
 
 def test_pods_of_a_volume_wait_for_the_job_that_fills_it(server, api):
