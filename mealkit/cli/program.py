@@ -26,6 +26,7 @@ from mealkit.cli import (
     copy,
     dashboard,
     deploy,
+    deploy_to,
     diff,
     down,
     estimate,
@@ -190,7 +191,13 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
     ),
     (
         "Run a kit on many machines",
-        (("deploy render", deploy.render, deploy.EXAMPLES["render"]),),
+        (
+            ("deploy render", deploy.render, deploy.EXAMPLES["render"]),
+            ("deploy apply", deploy_to.apply, deploy_to.EXAMPLES["apply"]),
+            ("deploy status", deploy_to.status, deploy_to.EXAMPLES["status"]),
+            ("deploy diff", deploy_to.diff, deploy_to.EXAMPLES["diff"]),
+            ("deploy rollback", deploy_to.rollback, deploy_to.EXAMPLES["rollback"]),
+        ),
     ),
     (
         "Operate a kit",

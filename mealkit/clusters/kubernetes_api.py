@@ -5,14 +5,14 @@ client reads any number of bytes into its models.
 """
 
 import contextlib
-import ssl
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from mealkit.clusters.kubernetes_kinds import Address
-from mealkit.clusters.kubernetes_refusals import Asked, GoneError, refusal
+from mealkit.clusters.kubernetes_refusals import Asked, ConflictError, GoneError, refusal
 from mealkit.errors import MealkitError, failure
 from mealkit.names import one_line
 from mealkit.untrusted import UntrustedError, parse_json_object
@@ -26,11 +26,22 @@ _ANSWER_VALUES = 4_000_000
 _ERROR_BYTES = 256 * 1024
 _LINE_BYTES = 4 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
+_LOG_BYTES, _LOG_LINES = 64 * 1024, 40
 _PAGE, _PAGES = 500, 200
+_WATCH_SPARE_SECONDS = 10
+# The type is the first member of an event.
+_TYPE_BYTES = 64
+_PASSING = frozenset({"CLUSTER_BUSY", "CLUSTER_UNREACHABLE", "CLUSTER_ANSWER"})
+"""Problems of a watch that the next list either has, too, or has not."""
 _TRIES, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 4, 0.5, 10.0
 
 _APPLY = "application/apply-patch+yaml"
-_JSON_PATCH = "application/json-patch+json"
+_MERGE_PATCH = "application/merge-patch+json"
+
+# The client passes on OpenSSL's words, and those of the other side's alerts, as text.
+_CERTIFICATE = re.compile(r"certificate|unknown ca|hostname mismatch", re.IGNORECASE)
+
+_KeptT = TypeVar("_KeptT")
 
 Query = Mapping[str, str]
 Method = Literal["GET", "PATCH", "POST", "DELETE"]
@@ -66,7 +77,7 @@ class KubernetesApi:
         Raises:
             DeploymentError: it does not exist (``CLUSTER_NOT_DEPLOYED``), or ``CLUSTER_*``.
         """
-        return self._ask("GET", path, query)
+        return self._plainly("GET", path, query)
 
     def find(self, path: str) -> dict[str, Any] | None:
         """Return one object, or None if it does not exist."""
@@ -101,11 +112,24 @@ class KubernetesApi:
 
     def listed(self, path: str, query: Query | None = None) -> Listed:
         """Return a whole list; see `pages`."""
+        read = self._twice(lambda: list(self.pages(path, query)), path)
+        return Listed([item for page in read for item in page.items], read[0].version)
+
+    def reduced(
+        self, path: str, query: Query, keep: Callable[[Mapping[str, Any]], _KeptT]
+    ) -> list[_KeptT]:
+        """Return what ``keep`` returns for each object of a list; the rest is forgotten by page."""
+
+        def read() -> list[_KeptT]:
+            return [keep(item) for page in self.pages(path, query) for item in page.items]
+
+        return self._twice(read, path)
+
+    def _twice(self, read: Callable[[], _KeptT], path: str) -> _KeptT:
         for _ in range(2):
             # The place of a list is forgotten after some minutes: then it is read again, once.
             with contextlib.suppress(GoneError):
-                read = list(self.pages(path, query))
-                return Listed([item for page in read for item in page.items], read[0].version)
+                return read()
         raise self._invalid("the list changes faster than it can be read", path)
 
     def apply(
@@ -114,52 +138,65 @@ class KubernetesApi:
         """Apply an object (server-side apply) and return it; ``dry``: the cluster keeps nothing.
 
         Raises:
-            DeploymentError: another manager has a field (``CLUSTER_CONFLICT``), unless ``force``.
+            DeploymentError: another manager has a field (``CLUSTER_CONFLICT``), unless ``force``;
+                or the object is being deleted (``CLUSTER_CHANGED``).
             ConflictError: the object has another resourceVersion than the stated one.
         """
         query = {"fieldManager": MANAGER, "force": str(force).lower()}
         if dry:
             query["dryRun"] = "All"
-        return self._ask("PATCH", address.path, query, item, _APPLY)
+        try:
+            return self._ask("PATCH", address.path, query, item, _APPLY)
+        except ConflictError as error:
+            if "resourceVersion" in item["metadata"]:
+                raise
+            where = self._asked(address.path, "patch").where
+            raise failure("CLUSTER_CHANGED", str(error), where=where) from error
 
-    def patch(self, path: str, changes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Change an object by a JSON patch, and return it."""
-        return self._ask("PATCH", path, {"fieldManager": MANAGER}, changes, _JSON_PATCH)
+    def annotate(self, path: str, annotations: Mapping[str, str | None]) -> None:
+        """Set annotations of an object; None removes one."""
+        changes = {"metadata": {"annotations": dict(annotations)}}
+        self._plainly("PATCH", path, {"fieldManager": MANAGER}, changes, _MERGE_PATCH)
 
     def delete(self, path: str) -> None:
         """Delete an object, and what it owns after it; nothing happens if it does not exist."""
         try:
-            self._ask("DELETE", path, {"propagationPolicy": "Background"})
+            self._plainly("DELETE", path, {"propagationPolicy": "Background"})
         except MealkitError as error:
             if error.problems[0].code != "CLUSTER_NOT_DEPLOYED":
                 raise
 
-    def log(self, pod: str, container: str, *, previous: bool = False, lines: int = 40) -> str:
-        """Return a container's last lines; empty if there are none, or they may not be read."""
+    def log(
+        self, pod: str, container: str, *, previous: bool = False, limit_bytes: int = _LOG_BYTES
+    ) -> str:
+        """Return the last lines of a container; empty if there are none, or they may not be read.
+
+        With another limit than the default, the whole log is asked for.
+        """
         path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log"
         query = {
             "container": container,
-            "tailLines": str(lines),
-            "limitBytes": str(_CHUNK_BYTES),
+            "limitBytes": str(limit_bytes),
             "previous": str(previous).lower(),
         }
+        if limit_bytes == _LOG_BYTES:
+            query["tailLines"] = str(_LOG_LINES)
         try:
             with self._answer("GET", path, query, None, None) as response:
                 if response.status != 200:
                     return ""
-                return self._read(response, path, _ERROR_BYTES).decode(errors="replace")
+                return self._read(response, path, 2 * limit_bytes).decode(errors="replace")
         except MealkitError:
             return ""
 
     def wait_for_change(self, path: str, query: Query, seconds: int) -> None:
         """Return after something in a list changed, at the latest after some seconds.
 
-        The watch only wakes the caller, who reads the list again: so an event that is lost with a
-        dropped connection, or a place that the server has forgotten (410), delays and breaks
-        nothing.
+        The watch only wakes the caller, who reads the list again: so a connection that is dropped,
+        or a place that the server has forgotten (410), delays and breaks nothing.
 
         Raises:
-            DeploymentError: the API server cannot be asked.
+            DeploymentError: this user may not watch (``CLUSTER_DENIED``).
         """
         asked = {
             **query,
@@ -168,17 +205,49 @@ class KubernetesApi:
             "timeoutSeconds": str(seconds),
         }
         deadline = time.monotonic() + seconds
-        with self._answer("GET", path, asked, None, None, seconds) as response:
-            if response.status != 200:
-                with contextlib.suppress(GoneError):
-                    raise self._refused(response, path, "watch")
-                self._pause(min(_PAUSE_SECONDS, seconds))
+        try:
+            if self._saw_change(path, asked, seconds, deadline):
                 return
-            for line in self._lines(response, path):
-                if b'"BOOKMARK"' not in line[:64] or time.monotonic() >= deadline:
-                    return
-        # The server closed the watch at once: do not ask it again in a tight loop.
+        except MealkitError as error:
+            if error.problems[0].code not in _PASSING:
+                raise
+        except GoneError:
+            pass
+        # The watch ended without a change: do not ask again in a tight loop.
         self._pause(max(0.0, min(_PAUSE_SECONDS, deadline - time.monotonic())))
+
+    def _saw_change(self, path: str, query: Query, seconds: int, deadline: float) -> bool:
+        patience = seconds + _WATCH_SPARE_SECONDS
+        with self._answer("GET", path, query, None, None, patience) as response:
+            if response.status != 200:
+                raise self._refused(response, path, "watch")
+            data = bytearray()
+            # read1 returns what has arrived; stream() waits for a whole chunk.
+            while time.monotonic() < deadline and (chunk := response.read1(_CHUNK_BYTES)):
+                data += chunk
+                *lines, rest = data.split(b"\n")
+                # Bookmarks only say how far the server is.
+                if any(b'"BOOKMARK"' not in line[:_TYPE_BYTES] for line in lines if line):
+                    return True
+                data = bytearray(rest)
+                if len(data) > _LINE_BYTES:
+                    raise self._invalid(f"an event is larger than {_LINE_BYTES} bytes", path)
+        return False
+
+    def _plainly(
+        self,
+        method: Method,
+        path: str,
+        query: Query | None = None,
+        body: Any = None,
+        content_type: str | None = None,
+    ) -> dict[str, Any]:
+        """Send a request that states neither a version nor a place of a list."""
+        try:
+            return self._ask(method, path, query, body, content_type)
+        except (ConflictError, GoneError) as error:
+            where = self._asked(path, method.lower()).where
+            raise failure("CLUSTER_CHANGED", str(error) or "gone", where=where) from error
 
     def _ask(
         self,
@@ -188,16 +257,25 @@ class KubernetesApi:
         body: Any = None,
         content_type: str | None = None,
     ) -> dict[str, Any]:
-        """Send a request, again after a refusal for the moment, and return the answer's object."""
+        """Send a request, again after what may pass, and return the answer's object.
+
+        What only reads is asked again after a broken connection, too.
+        """
         for left in reversed(range(_TRIES)):
-            with self._answer(method, path, query, body, content_type) as response:
-                if 200 <= response.status < 300:
-                    return self._parse(self._read(response, path, _ANSWER_BYTES), path)
-                error = self._refused(response, path, method.lower())
-                busy = error.problems[0].code == "CLUSTER_BUSY"
-                pause = _retry_after(response) or _PAUSE_SECONDS * 2 ** (_TRIES - 1 - left)
-            if not busy or not left:
-                raise error
+            pause = _PAUSE_SECONDS * 2 ** (_TRIES - 1 - left)
+            try:
+                with self._answer(method, path, query, body, content_type) as response:
+                    if 200 <= response.status < 300:
+                        return self._parse(self._read(response, path, _ANSWER_BYTES), path)
+                    pause = _retry_after(response) or pause
+                    raise self._refused(response, path, method.lower())
+            except MealkitError as error:
+                code = error.problems[0].code
+                again = code == "CLUSTER_BUSY" or (
+                    code == "CLUSTER_UNREACHABLE" and method == "GET"
+                )
+                if not again or not left:
+                    raise
             self._pause(min(pause, _LONGEST_PAUSE_SECONDS))
         raise AssertionError("unreachable")
 
@@ -256,17 +334,6 @@ class KubernetesApi:
                 )
         return bytes(data)
 
-    def _lines(self, response: Any, path: str) -> Iterator[bytes]:
-        data = bytearray()
-        # read1 returns what has arrived; stream() waits for a whole chunk.
-        while chunk := response.read1(_CHUNK_BYTES):
-            data += chunk
-            *lines, rest = data.split(b"\n")
-            yield from (bytes(line) for line in lines if line)
-            data = bytearray(rest)
-            if len(data) > _LINE_BYTES:
-                raise self._invalid(f"an event is larger than {_LINE_BYTES} bytes", path)
-
     def _parse(self, data: bytes, path: str) -> dict[str, Any]:
         try:
             return parse_json_object(data, max_values=_ANSWER_VALUES)
@@ -294,23 +361,12 @@ class KubernetesApi:
     def _unreachable(self, error: Exception, path: str) -> MealkitError:
         said = one_line(str(error))[:500]
         where = self._asked(path, "get").where
-        if _is_certificate(error):
+        if _CERTIFICATE.search(said):
             return failure(
                 "CLUSTER_CERTIFICATE", f"the connection is not trusted: {said}", where=where
             )
         message = f"the API server does not answer: {said}"
         return failure("CLUSTER_UNREACHABLE", message, where=where)
-
-
-def _is_certificate(error: BaseException | None) -> bool:
-    for _ in range(8):
-        if isinstance(error, ssl.SSLError):
-            return "certificate" in str(error).lower()
-        if error is None:
-            return False
-        reason = getattr(error, "reason", None)
-        error = reason if isinstance(reason, BaseException) else error.__cause__
-    return False
 
 
 def _retry_after(response: Any) -> float | None:

@@ -66,8 +66,8 @@ def _load_in_pod(config: Any, configuration: Any) -> str | None:
 
 
 def _load_file(config: Any, configuration: Any, access: ClusterAccess) -> str | None:
-    where = str(access.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config")
-    file = str(access.kubeconfig) if access.kubeconfig else None
+    # The client reads KUBECONFIG when it is imported; here, it is the present value.
+    file = str(access.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config")
     try:
         config.load_kube_config(
             config_file=file,
@@ -80,7 +80,7 @@ def _load_file(config: Any, configuration: Any, access: ClusterAccess) -> str | 
         namespace = chosen[0]["context"].get("namespace")
     # The client raises what its parser raises: yaml's errors, KeyError, TypeError, ValueError.
     except Exception as error:
-        raise _unusable(error, where) from error
+        raise _unusable(error, file) from error
     return namespace if isinstance(namespace, str) else None
 
 

@@ -6,15 +6,18 @@ from dataclasses import replace
 
 from mealkit.clusters.kubernetes_api import KubernetesApi
 from mealkit.clusters.kubernetes_kinds import Address, collection
+from mealkit.clusters.kubernetes_pod_problems import pod_problem
 from mealkit.clusters.kubernetes_rollout import Observed, RolloutState, rollout_state
 from mealkit.clusters.kubernetes_views import (
     DeploymentView,
     Event,
+    Job,
     Pod,
     ReplicaSet,
     read_view,
     read_views,
 )
+from mealkit.errors import Problem
 from mealkit.progress import Progress
 
 # Events of more objects than these are not asked for: the first ones say what is wrong.
@@ -100,6 +103,40 @@ def watch_rollout(
         if state.complete or state.failed or left <= 0:
             return state
         api.wait_for_change(pods, pod_selector(seen), max(1, min(_WAKE_SECONDS, int(left))))
+
+
+def watch_job(
+    api: KubernetesApi, address: Address, seconds: float
+) -> tuple[bool | None, Sequence[Pod]]:
+    """Wait until a Job has ended; return whether it succeeded (None: not in time), and its pods.
+
+    Raises:
+        DeploymentError: the API server cannot be asked, or the Job was deleted.
+    """
+    deadline = time.monotonic() + seconds
+    pods = collection("v1", "Pod", api.namespace)
+    query = {"labelSelector": f"batch.kubernetes.io/job-name={address.name}"}
+    while True:
+        job = read_view(Job, api.get(address.path))
+        listed = api.listed(pods, query)
+        found = read_views(Pod, listed.items)
+        if job.ended:
+            return "Complete" in job.ended, found
+        if time.monotonic() >= deadline:
+            return None, found
+        api.wait_for_change(pods, {**query, "resourceVersion": listed.version}, _WAKE_SECONDS)
+
+
+def pod_cause(api: KubernetesApi, pods: Sequence[Pod]) -> Problem | None:
+    """Return what went wrong in the pods of a Job; its own words come first."""
+
+    def read_log(pod: str, container: str, previous: bool) -> str:  # noqa: FBT001
+        return api.log(pod, container, previous=previous)
+
+    for pod in pods:
+        if seen := pod_problem(pod, events_about(api, pod.metadata.name), read_log):
+            return seen.problem
+    return None
 
 
 def _tell(state: RolloutState, progress: Progress) -> None:

@@ -63,7 +63,7 @@ def refusal(status: int, answer: Mapping[str, Any], asked: Asked) -> MealkitErro
     if status == 409:
         return _conflict(message, answer, asked)
     if status == 410:
-        raise GoneError
+        raise GoneError(message)
     if status == 429 or status >= 500:
         return admitted or failure(
             "CLUSTER_BUSY", f"the API server answers {status}: {message}", where=asked.where

@@ -14,12 +14,22 @@ from mealkit.clusters.kubernetes_kinds import collection
 from mealkit.clusters.kubernetes_reading import deployment_address
 from mealkit.clusters.kubernetes_refusals import ConflictError
 from mealkit.clusters.kubernetes_rollout import Observed
-from mealkit.clusters.kubernetes_views import CHANGE_CAUSE, ReplicaSet, member, read_view
+from mealkit.clusters.kubernetes_views import (
+    CHANGE_CAUSE,
+    REVISION,
+    ReplicaSet,
+    member,
+    read_view,
+)
 from mealkit.errors import failure
 from mealkit.names import one_line
 
 RECIPE, IMAGE = "mealkit.dev/recipe", "mealkit.dev/image"
 """Annotations of pods, which the renderer writes: the kit's recipe, and the image's digest."""
+CLAIMS = "mealkit.dev/claims"
+"""The annotation of a deployment, and so of its revisions, with the result of the gate."""
+FAILED = "mealkit.dev/failed"
+"""The annotation of a replica set whose rollout failed: mealkit does not return to it by itself."""
 _HASH = "pod-template-hash"
 _TRIES = 5
 _CAUSE_CHARACTERS = 400
@@ -35,6 +45,10 @@ class KeptRevision:
     """The image's digest."""
     cause: str
     """Who made it, when the annotation says so."""
+    claims: str
+    """The result of the gate; empty: there was none."""
+    failed: str
+    """Why its rollout failed; empty: it did not."""
     created: str
     pods: int
     is_current: bool
@@ -46,6 +60,8 @@ class KeptRevision:
             "recipe": self.recipe,
             "image": self.image,
             "cause": self.cause,
+            "claims": self.claims,
+            "failed": self.failed,
             "created": self.created,
             "pods": self.pods,
             "current": self.is_current,
@@ -67,22 +83,39 @@ def _revision(item: ReplicaSet, current: int) -> KeptRevision:
         one_line(stated.get(RECIPE, "")),
         one_line(stated.get(IMAGE, "") or digest),
         one_line(item.metadata.annotations.get(CHANGE_CAUSE, "")),
+        one_line(item.metadata.annotations.get(CLAIMS, "")),
+        one_line(item.metadata.annotations.get(FAILED, "")),
         item.metadata.created,
         item.status.replicas,
         item.revision == current,
     )
 
 
-def change_cause(verb: str, reason: str | None) -> str:
+def change_cause(verb: str, why: str) -> str:
     """Return the annotation that says who changed a deployment, and why."""
-    said = f": {reason}" if reason else ""
+    said = f": {why}" if why else ""
     return one_line(f"mealkit deploy {verb} by {getpass.getuser()}{said}")[:_CAUSE_CHARACTERS]
 
 
 def previous_revision(seen: Observed) -> int | None:
-    """Return the newest revision before the present one; None if there is none."""
-    older = [item.number for item in revisions(seen) if item.number < seen.deployment.revision]
-    return max(older, default=None)
+    """Return the newest revision before the present one that did not fail, if there is one."""
+    present = seen.deployment.revision
+    older = [item for item in revisions(seen) if item.number < present and not item.failed]
+    return max((item.number for item in older), default=None)
+
+
+def remember_outcome(api: KubernetesApi, seen: Observed, failed: str | None) -> None:
+    """Write on the present revision that its rollout failed, and why; None: that it did not.
+
+    Raises:
+        DeploymentError: this user may not change replica sets (``CLUSTER_DENIED``).
+    """
+    newest = seen.newest
+    if newest is None or newest.metadata.annotations.get(FAILED) == failed:
+        return
+    sets = collection("apps/v1", "ReplicaSet", api.namespace)
+    said = one_line(failed)[:_CAUSE_CHARACTERS] if failed else None
+    api.annotate(f"{sets}/{newest.metadata.name}", {FAILED: said})
 
 
 def return_to(
@@ -103,16 +136,20 @@ def return_to(
         template = member(live, "spec", "template")
         if expected is not None and template != expected:
             break
-        old = _template_of(api, live, revision)
+        old, claims = _kept(api, live, revision)
+        told = {CHANGE_CAUSE: cause, **({CLAIMS: claims} if claims else {})}
         try:
-            return api.apply(address, _with_template(live, old, cause), force=True)
+            return api.apply(address, _with_template(live, old, told), force=True)
         except ConflictError:
             continue  # its controller wrote its status meanwhile
     message = f"another program changed deployments/{name} meanwhile; mealkit did not touch it"
     raise failure("CLUSTER_CHANGED", message, where=f"{address.text} at {api.server}")
 
 
-def _template_of(api: KubernetesApi, live: Mapping[str, Any], revision: int) -> dict[str, Any]:
+def _kept(
+    api: KubernetesApi, live: Mapping[str, Any], revision: int
+) -> tuple[dict[str, Any], str | None]:
+    """Return the template of a revision, and the result of its gate."""
     metadata = member(live, "metadata")
     uid = metadata.get("uid")
     kept = []
@@ -121,7 +158,8 @@ def _template_of(api: KubernetesApi, live: Mapping[str, Any], revision: int) -> 
         if any(owner.uid == uid for owner in view.metadata.owners):
             kept.append(view.revision)
             if view.revision == revision:
-                return _without_hash(member(item, "spec", "template"))
+                claims = view.metadata.annotations.get(CLAIMS)
+                return _without_hash(member(item, "spec", "template")), claims
     name = metadata.get("name")
     known = ", ".join(str(number) for number in sorted(kept)) or "none"
     raise failure(
@@ -139,14 +177,13 @@ def _without_hash(template: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_template(
-    live: Mapping[str, Any], template: Mapping[str, Any], cause: str
+    live: Mapping[str, Any], template: Mapping[str, Any], told: Mapping[str, str]
 ) -> dict[str, Any]:
-    metadata = member(live, "metadata")
-    annotations = {**(metadata.get("annotations") or {}), CHANGE_CAUSE: cause}
-    annotations.pop("deployment.kubernetes.io/revision", None)
-    # What an object says about its pods follows the pods.
-    told = member(template, "metadata").get("annotations") or {}
-    annotations |= {key: told[key] for key in (RECIPE, IMAGE) if key in told}
+    """Return a deployment with another template; what it says about its pods follows them."""
+    metadata, pods = member(live, "metadata"), member(template, "metadata")
+    annotations = {**(metadata.get("annotations") or {})}
+    for name in (REVISION, CLAIMS, CHANGE_CAUSE):
+        annotations.pop(name, None)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -154,8 +191,12 @@ def _with_template(
             "name": metadata.get("name"),
             "namespace": metadata.get("namespace"),
             "resourceVersion": metadata.get("resourceVersion"),
-            "labels": metadata.get("labels") or {},
-            "annotations": annotations,
+            "labels": _following(metadata.get("labels") or {}, pods.get("labels") or {}),
+            "annotations": {**_following(annotations, pods.get("annotations") or {}), **told},
         },
         "spec": {**member(live, "spec"), "template": dict(template)},
     }
+
+
+def _following(own: Mapping[str, str], pods: Mapping[str, str]) -> dict[str, str]:
+    return {name: pods.get(name, value) for name, value in own.items()}

@@ -272,11 +272,24 @@ class Event(_View):
     seen: Annotated[Short, Field(alias="lastTimestamp")] = ""
 
 
+class JobSpec(_View):
+    """What a Job specifies."""
+
+    deadline: Annotated[Count | None, Field(alias="activeDeadlineSeconds")] = None
+
+
 class Job(_View):
     """A Job's status."""
 
     metadata: Metadata = Metadata()
+    spec: JobSpec = JobSpec()
     status: PodStatus = PodStatus()
+
+    @property
+    def ended(self) -> frozenset[str]:
+        """Complete or Failed after it has ended; empty before."""
+        true = {item.type for item in self.status.conditions if item.status == "True"}
+        return frozenset(true & {"Complete", "Failed"})
 
 
 class Taint(_View):

@@ -490,6 +490,7 @@ class KubeApi(Quiet):
 class _Handler(BaseHTTPRequestHandler):
     server: KubeApi
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
     def log_message(self, *_: object) -> None:
         pass
@@ -520,6 +521,9 @@ class _Handler(BaseHTTPRequestHandler):
                 and refusal.dry in {None, "dryRun" in query}
             ):
                 refusal.times -= 1
+                if not refusal.status:  # the connection breaks
+                    self.close_connection = True
+                    return
                 self._answer(
                     refusal.status,
                     refusal.body or status(refusal.status, "Refused", refusal.message),
@@ -537,6 +541,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif place["part"] == "log":
             pod = server.objects.get(place[0].removesuffix("/log"))
             self._raw(200, (server._fate(pod).log if pod else "").encode(), "text/plain")
+        elif method == "PATCH" and self.headers["Content-Type"] == "application/merge-patch+json":
+            self._annotate(place, body)
         elif method == "PATCH":
             force, dry = query.get("force") == "true", "dryRun" in query
             self._answer(*server.apply(place, body, query["fieldManager"], force=force, dry=dry))
@@ -559,6 +565,15 @@ class _Handler(BaseHTTPRequestHandler):
             if method == "DELETE":
                 self.server.drop(place[0])
             self._answer(200, item)
+
+    def _annotate(self, place: re.Match, body: dict) -> None:
+        with self.server.changed:
+            item = self.server.objects[place[0]]
+            told = item["metadata"].setdefault("annotations", {}) | body["metadata"]["annotations"]
+            item["metadata"]["annotations"] = {
+                key: value for key, value in told.items() if value is not None
+            }
+            self._answer(200, self.server.put(place["collection"], item))
 
     def _list(self, place: re.Match, query: dict) -> None:
         with self.server.changed:
@@ -708,7 +723,7 @@ def _leaves(value: object, path: tuple = ()) -> Iterator[tuple[tuple, object]]:
     if isinstance(value, dict) and value:
         for key, item in value.items():
             yield from _leaves(item, (*path, f"f:{key}"))
-    elif isinstance(value, list) and value and _key(path[-1][2:], value[0]):
+    elif isinstance(value, list) and value and all(_key(path[-1][2:], item) for item in value):
         for item in value:
             yield from _leaves(item, (*path, _key(path[-1][2:], item)))
     else:

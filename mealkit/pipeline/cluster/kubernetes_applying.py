@@ -14,16 +14,23 @@ from mealkit.clusters.kubernetes_api import KubernetesApi
 from mealkit.clusters.kubernetes_kinds import Address, address_of, in_order
 from mealkit.clusters.kubernetes_reading import observe, watch_rollout
 from mealkit.clusters.kubernetes_revisions import (
+    CLAIMS,
     IMAGE,
     RECIPE,
     change_cause,
     previous_revision,
+    remember_outcome,
     return_to,
 )
 from mealkit.clusters.kubernetes_rollout import RolloutState, with_owner_of
 from mealkit.clusters.kubernetes_views import CHANGE_CAUSE, DeploymentView, member, read_view
 from mealkit.errors import DeploymentError, MealkitError, Problem, problem
-from mealkit.pipeline.cluster.kubernetes_gate import GateResult, is_of_gate, run_gate
+from mealkit.pipeline.cluster.kubernetes_gate import (
+    GateResult,
+    is_of_gate,
+    run_filling,
+    run_gate,
+)
 from mealkit.progress import Progress
 
 _SPARE_SECONDS = 60
@@ -35,7 +42,7 @@ Item = Mapping[str, Any]
 class ApplyOptions:
     """How objects are applied."""
 
-    reason: str | None = None
+    why: str = ""
     force: bool = False
     """Whether fields that other programs manage are taken over."""
     wait: bool = True
@@ -89,7 +96,7 @@ def apply_objects(
     main = [item for item in in_order(objects) if not is_of_gate(item)]
     deployment = next(item for item in main if item["kind"] == "Deployment")
     target = address_of(deployment, api.namespace)
-    deployment = _with_cause(deployment, change_cause("apply", options.reason))
+    deployment = _annotated(deployment, CHANGE_CAUSE, change_cause("apply", options.why))
     main = [deployment if item["kind"] == "Deployment" else item for item in main]
     progress.phase(f"asking {api.server} whether it accepts {len(main)} objects")
     main, expected = _accepted(main, api, options, progress)
@@ -101,6 +108,8 @@ def apply_objects(
     candidates = [item for item in in_order(objects) if is_of_gate(item)]
     if candidates and changes:
         gate = run_gate(candidates, api, options.seconds, progress)
+        deployment = _annotated(deployment, CLAIMS, gate.summary) if gate else deployment
+        main = [*main[:at], deployment, *main[at + 1 :]]
     written += [_apply(item, api, options, progress) for item in main[at:]]
     live = api.get(target.path)
     state = None
@@ -159,12 +168,24 @@ def _rolled_out(
     began = time.monotonic()
     state = watch_rollout(api, target.name, seconds, progress)
     if state.complete:
+        _remember(api, target.name, None, progress)
         return state
+    cause = state.hindrance
+    why = f"{cause.code}: {cause.sentence}" if cause else "its pods were not ready in time"
+    _remember(api, target.name, why, progress)
     if before is None or _template(before) == _template(live):
         outcome = "there is no revision before it; its pods stay, to be looked at"
     else:
         outcome = _returned(live, target, api, progress)
     raise failed_rollout(target.name, "ready", state, time.monotonic() - began, outcome)
+
+
+def _remember(api: KubernetesApi, name: str, failed: str | None, progress: Progress) -> None:
+    """Write a rollout's outcome on its revision; a user who may not is told, and it goes on."""
+    try:
+        remember_outcome(api, observe(api, name), failed)
+    except MealkitError as error:
+        progress.notice(error.problems[0])
 
 
 def _returned(live: Item, target: Address, api: KubernetesApi, progress: Progress) -> str:
@@ -210,13 +231,16 @@ def _accepted(
 def _apply(item: Item, api: KubernetesApi, options: ApplyOptions, progress: Progress) -> str:
     address = address_of(item, api.namespace)
     progress.phase(f"applying {address.text}")
-    api.apply(address, item, force=options.force)
+    if item["kind"] == "Job" and options.wait:
+        run_filling(item, api, options.seconds, progress)
+    else:
+        api.apply(address, item, force=options.force)
     return address.text
 
 
-def _with_cause(deployment: Item, cause: str) -> dict[str, Any]:
+def _annotated(deployment: Item, name: str, text: str) -> dict[str, Any]:
     metadata = deployment["metadata"]
-    annotations = {**(metadata.get("annotations") or {}), CHANGE_CAUSE: cause}
+    annotations = {**(metadata.get("annotations") or {}), name: text}
     return {**deployment, "metadata": {**metadata, "annotations": annotations}}
 
 

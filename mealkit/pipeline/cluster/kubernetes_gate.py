@@ -3,34 +3,30 @@
 The candidate gets no requests of callers, and is deleted after its test, whatever the result.
 """
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-from pydantic import ValidationError
 
 from mealkit.acceptance.report import CaseResult, Report
 from mealkit.clusters.kubernetes_api import KubernetesApi
-from mealkit.clusters.kubernetes_kinds import Address, address_of, collection
-from mealkit.clusters.kubernetes_pod_problems import own_problem, pod_problem
-from mealkit.clusters.kubernetes_reading import events_about, watch_rollout
+from mealkit.clusters.kubernetes_kinds import Address, address_of
+from mealkit.clusters.kubernetes_reading import pod_cause, watch_job, watch_rollout
 from mealkit.clusters.kubernetes_rollout import with_owner_of
 from mealkit.clusters.kubernetes_views import (
     DeploymentView,
     Job,
     Pod,
-    member,
     read_view,
-    read_views,
 )
 from mealkit.errors import DeploymentError, MealkitError, Problem, failure, problem
 from mealkit.progress import Progress
 
 TRACK, CANDIDATE = "mealkit.dev/track", "candidate"
-_WAKE_SECONDS = 2
 _SPARE_SECONDS = 60
-_LOG_LINES = 2000
+_USUAL_SECONDS = 1800
+_REPORT_BYTES = 4 * 1024 * 1024
 
 Item = Mapping[str, Any]
 
@@ -42,6 +38,14 @@ class GateResult:
     job: str
     report: Report | None
     """None: the Job succeeded without a report that can be read."""
+
+    @property
+    def summary(self) -> str:
+        """The result in a few words, for the revision."""
+        if self.report is None:
+            return "the test passed"
+        claims, cases = len(self.report.claims), len(self.report.cases)
+        return f"{claims} claims and {cases} cases hold"
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -109,73 +113,83 @@ def _judged(
     item: Item, api: KubernetesApi, seconds: float | None, progress: Progress
 ) -> GateResult:
     address = address_of(item, api.namespace)
-    stated = member(item, "spec").get("activeDeadlineSeconds")
-    limit = seconds or (stated if isinstance(stated, int) else 1800) + _SPARE_SECONDS
     progress.phase(f"testing the candidate: {address.text}")
     api.apply(address, item)
-    deadline = time.monotonic() + limit
-    pods = collection("v1", "Pod", api.namespace)
-    query = {"labelSelector": f"batch.kubernetes.io/job-name={address.name}"}
-    while True:
-        job = read_view(Job, api.get(address.path))
-        listed = api.listed(pods, query)
-        found = read_views(Pod, listed.items)
-        ended = {one.type for one in job.status.conditions if one.status == "True"}
-        if "Complete" in ended:
-            return GateResult(address.name, _report(found, api))
-        if "Failed" in ended or time.monotonic() >= deadline:
-            raise _refused(address, found, api, "Failed" in ended)
-        api.wait_for_change(pods, {**query, "resourceVersion": listed.version}, _WAKE_SECONDS)
-
-
-def _refused(
-    address: Address,
-    pods: Sequence[Pod],
-    api: KubernetesApi,
-    ended: bool,  # noqa: FBT001
-) -> MealkitError:
+    succeeded, pods = watch_job(api, address, seconds or job_seconds(item))
     report = _report(pods, api)
+    if succeeded:
+        return GateResult(address.name, report)
     if report and report.failed:
-        worst = report.failed[0]
-        name = worst.name if isinstance(worst, CaseResult) else worst.claim.name
-        return _failed(
-            "claims",
-            f"{len(report.failed)} of the candidate's claims and cases do not hold: {worst.reason}",
-            f"{name}: {getattr(worst, 'measured', None) or worst.verdict.value}",
-            "every claim and case holds",
-            problem("TEST_FAILED", worst.reason, where=name),
+        raise _claims_failed(report)
+    raise _failed(
+        "claims",
+        f"the candidate could not be tested: {address.text}",
+        "the Job failed" if succeeded is False else "the Job has not ended in time",
+        "the Job ends with success",
+        pod_cause(api, pods),
+    )
+
+
+def run_filling(item: Item, api: KubernetesApi, seconds: float | None, progress: Progress) -> None:
+    """Run a Job that the deployment's pods wait for, such as the one that copies weights.
+
+    One that has succeeded is not run again; one that has failed is deleted and run again.
+
+    Raises:
+        DeploymentError: it fails (``ROLLOUT_FAILED``).
+    """
+    address = address_of(item, api.namespace)
+    live = api.find(address.path)
+    if live and "Failed" in read_view(Job, live).ended:
+        _delete([address], api, progress)
+    api.apply(address, item)
+    progress.phase(f"waiting for {address.text}")
+    succeeded, pods = watch_job(api, address, seconds or job_seconds(item))
+    if not succeeded:
+        raise _failed(
+            "weights",
+            f"{address.text} has not copied the weights",
+            "the Job failed" if succeeded is False else "the Job has not ended in time",
+            "the Job ends with success",
+            pod_cause(api, pods),
         )
-    cause = _cause(pods, api)
-    measured = "the Job failed" if ended else "the Job has not ended in time"
-    message = f"the candidate could not be tested: {address.text}"
-    return _failed("claims", message, measured, "the Job ends with success", cause)
 
 
-def _cause(pods: Sequence[Pod], api: KubernetesApi) -> Problem | None:
-    def read_log(pod: str, container: str, previous: bool) -> str:  # noqa: FBT001
-        return api.log(pod, container, previous=previous)
+def job_seconds(item: Item) -> float:
+    """Return how long a Job may take until it has ended, by its own deadline."""
+    return (read_view(Job, item).spec.deadline or _USUAL_SECONDS) + _SPARE_SECONDS
 
-    for pod in pods:
-        for container in pod.every_container:
-            if container.ended and (found := own_problem(container.ended)):
-                return found
-        if seen := pod_problem(pod, events_about(api, pod.metadata.name), read_log):
-            return seen.problem
-    return None
+
+def _claims_failed(report: Report) -> MealkitError:
+    worst = report.failed[0]
+    name = worst.name if isinstance(worst, CaseResult) else worst.claim.name
+    cause = problem("TEST_FAILED", worst.reason, where=name)
+    if worst.owner is not None:
+        cause = replace(cause, owner=worst.owner)
+    return _failed(
+        "claims",
+        f"{len(report.failed)} of the candidate's claims and cases fail",
+        f"{name}: {worst.reason}",
+        "every claim and case holds",
+        cause,
+    )
 
 
 def _report(pods: Sequence[Pod], api: KubernetesApi) -> Report | None:
-    """Return the report that a Job printed, from the last pod that printed one."""
+    """Return the report that a Job printed, from the last pod that printed one.
+
+    A log has what the test wrote to stderr, too; the report is a JSON object of its own lines.
+    """
     for pod in reversed(pods):
         for container in pod.status.containers:
-            log = api.log(pod.metadata.name, container.name, lines=_LOG_LINES)
-            begin = log.find("{")
-            if begin < 0:
+            log = api.log(pod.metadata.name, container.name, limit_bytes=_REPORT_BYTES)
+            lines = log.splitlines()
+            if "{" not in lines or "}" not in lines:
                 continue
-            try:
-                return Report.read(log[begin:].encode(), f"pods/{pod.metadata.name}")
-            except (MealkitError, ValidationError):
-                continue
+            last = len(lines) - lines[::-1].index("}")
+            text = "\n".join(lines[lines.index("{") : last])
+            with contextlib.suppress(MealkitError):
+                return Report.read(text.encode(), f"pods/{pod.metadata.name}")
     return None
 
 

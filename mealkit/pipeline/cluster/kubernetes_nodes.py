@@ -14,13 +14,13 @@ from typing import Any
 from mealkit.clusters.kubernetes_api import KubernetesApi
 from mealkit.clusters.kubernetes_kinds import collection
 from mealkit.clusters.kubernetes_node_facts import GPU, Free, free_of, node_facts
-from mealkit.clusters.kubernetes_views import Node, Pod, Taint, read_views
+from mealkit.clusters.kubernetes_views import Node, Pod, Taint, read_view, read_views
 from mealkit.names import one_line
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.machine.preflighting import Machine, PreflightAnswer, PreflightRequest
 from mealkit.pipeline.machine.stated_needs import Stated, open_recipe, stated_by
 from mealkit.preflight.facts import Facts
-from mealkit.preflight.finding import Context, Finding, Report, Severity
+from mealkit.preflight.finding import Context, Finding, Report, Severity, Verdict
 from mealkit.preflight.run import preflight
 from mealkit.progress import Progress
 from mealkit.recipe.requirements import Requirements
@@ -114,18 +114,40 @@ def preflight_cluster(
     return ClusterAnswer(api.server, answer, tuple(summaries))
 
 
+def fitting_nodes(
+    kits: Mapping[str, Stated], needs: PodNeeds, api: KubernetesApi, progress: Progress
+) -> tuple[int, Sequence[Machine]]:
+    """Return how many nodes could run a kit if they were empty, and every node's findings now.
+
+    ``kits`` are a kit's statements by architecture.
+    """
+    nodes, pods = read_nodes(api, progress)
+    machines, fitting = [], 0
+    for node in nodes:
+        kit = kits.get(node.status.info.architecture) or next(iter(kits.values()))
+        free = free_of(node, pods.get(node.metadata.name, ()))
+        machines.append(Machine(one_line(node.metadata.name), node_report(node, free, kit, needs)))
+        empty = node_report(node, free_of(node, ()), kit, needs)
+        fitting += empty.verdict is not Verdict.DOES_NOT_FIT
+    return fitting, machines
+
+
 def read_nodes(
     api: KubernetesApi, progress: Progress
 ) -> tuple[Sequence[Node], Mapping[str, Sequence[Pod]]]:
     """Read the nodes of a cluster, and the pods on each that have not ended."""
     progress.phase(f"reading the nodes of {api.server}")
     nodes = read_views(Node, api.listed(collection("v1", "Node")).items)
-    pods: dict[str, list[Pod]] = {}
     running = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
-    for page in api.pages(collection("v1", "Pod"), running):
-        for pod in read_views(Pod, page.items):
-            pods.setdefault(pod.spec.node, []).append(pod)
+    # Of a page, only what is counted is kept: a cluster may have a hundred thousand pods.
+    pods: dict[str, list[Pod]] = {}
+    for pod in api.reduced(collection("v1", "Pod"), running, _counted):
+        pods.setdefault(pod.spec.node, []).append(pod)
     return nodes, pods
+
+
+def _counted(item: Mapping[str, Any]) -> Pod:
+    return Pod(spec=read_view(Pod, item).spec)
 
 
 def needs_of(requirements: Requirements) -> PodNeeds:

@@ -42,7 +42,7 @@ def roll_back(
         progress.phase(f"revision {wanted} is the present one")
         return cluster_status(api, name)
     progress.phase(f"returning from revision {seen.deployment.revision} to {wanted}")
-    return_to(api, name, wanted, change_cause(f"rollback to revision {wanted}", options.reason))
+    return_to(api, name, wanted, change_cause(f"rollback to revision {wanted}", options.why))
     if options.wait:
         _wait(api, name, wanted, options.seconds or rollout_seconds(seen.deployment), progress)
     return cluster_status(api, name)

@@ -127,8 +127,8 @@ def cluster_status(
 def _line(pod: Pod, seen: Observed, read_log: Any) -> PodLine:
     found = None if pod.is_ready else pod_problem(pod, seen.events, read_log)
     stated = pod.metadata.annotations
-    kit = next(iter(pod.status.containers), None)
-    running = kit.image_id.rpartition("@")[2] if kit else ""
+    kit = next(iter(pod.spec.containers), None)
+    pinned = kit.image.rpartition("@")[2] if kit else ""
     return PodLine(
         pod.metadata.name,
         pod.spec.node,
@@ -136,7 +136,7 @@ def _line(pod: Pod, seen: Observed, read_log: Any) -> PodLine:
         "Terminating" if pod.metadata.deleted else pod.status.phase,
         sum(item.restarts for item in pod.status.containers),
         one_line(stated.get(RECIPE, "")),
-        one_line(running or stated.get(IMAGE, "")),
+        one_line(pinned or stated.get(IMAGE, "")),
         found.problem if found else None,
     )
 

@@ -1,0 +1,221 @@
+"""mealkit deploy apply, status, rollback and diff: what a cluster runs, and how it changes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, assert_never
+
+import typer
+
+from mealkit.cli import deploy_kubernetes
+from mealkit.cli.deploy import DeployFile, Image
+from mealkit.cli.deploy_kubernetes import ClusterOptions, RolloutOptions
+from mealkit.cli.options import (
+    AllowFolder,
+    Json,
+    Kubeconfig,
+    KubeContext,
+    Namespace,
+    PlainHttp,
+    RecipeTarget,
+    Session,
+    session_of,
+    use_plain_http,
+)
+
+if TYPE_CHECKING:
+    from mealkit.deploy.workload import Workload
+
+EXAMPLES = {
+    "apply": (
+        "mealkit deploy apply my-kit --target kubernetes --why 'new prompts'",
+        "mealkit deploy apply my-kit deploy.yaml --target kubernetes --context prod --json",
+    ),
+    "status": (
+        "mealkit deploy status my-kit --target kubernetes",
+        "mealkit deploy status my-kit --target kubernetes --compare kits/my-kit",
+    ),
+    "rollback": (
+        "mealkit deploy rollback my-kit --target kubernetes",
+        "mealkit deploy rollback my-kit 3 --target kubernetes --why 'wrong answers'",
+    ),
+    "diff": ("mealkit deploy diff my-kit --target kubernetes",),
+}
+
+
+Target = Annotated[
+    Literal["kubernetes"],
+    typer.Option("--target", help="The cluster's kind.", show_default=False),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name.")]
+Why = Annotated[
+    str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.", show_default="")
+]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all pods are ready.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=1,
+        help="How long a rollout may take.",
+        show_default="by the sizes of image and weights",
+    ),
+]
+ForceConflicts = Annotated[
+    bool,
+    typer.Option("--force-conflicts", help="Take over fields that other programs manage."),
+]
+
+
+def apply(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
+    recipe: RecipeTarget,
+    file: DeployFile = None,
+    *,
+    target: Target,
+    image: Image = None,
+    why: Why = "",
+    wait: Wait = True,
+    timeout: Timeout = None,
+    check: Annotated[
+        bool,
+        typer.Option("--preflight/--no-preflight", help="Check first whether a node fits."),
+    ] = True,
+    force_conflicts: ForceConflicts = False,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+    namespace: Namespace = None,
+    plain_http: PlainHttp = [],  # noqa: B006
+    allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
+    as_json: Json = False,
+) -> None:
+    """Roll a kit out on a cluster, and return to the revision before if that fails.
+
+    First the machine's policies decide about the image, the nodes are compared with the kit, and
+    the cluster is asked whether it accepts every object. The old pods answer until new ones are
+    ready. Exits with 16 if the rollout failed; then the revision before answers again.
+    """
+    session = session_of(context)
+    use_plain_http(plain_http)
+    workload = _workload(session, recipe, file, image, namespace, allow_folder)
+    match target:
+        case "kubernetes":
+            where = ClusterOptions(kubeconfig, kube_context, namespace)
+            how = RolloutOptions(why, wait, timeout, check, force_conflicts)
+            deploy_kubernetes.apply(workload, where, how, session, as_json=as_json)
+        case _:
+            assert_never(target)
+
+
+def status(  # noqa: PLR0913
+    context: typer.Context,
+    name: Name,
+    *,
+    target: Target,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIT",
+            help="Exit with 16 if a pod does not run this kit, lock or image.",
+            show_default=False,
+        ),
+    ] = None,
+    image: Image = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+    namespace: Namespace = None,
+    plain_http: PlainHttp = [],  # noqa: B006
+    allow_folder: AllowFolder = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Show a deployment's revision, pods and problems, with the owner of each."""
+    session = session_of(context)
+    use_plain_http(plain_http)
+    wanted = None
+    if compare is not None:
+        wanted = _workload(session, compare, None, image, namespace, allow_folder)
+    match target:
+        case "kubernetes":
+            where = ClusterOptions(kubeconfig, kube_context, namespace)
+            deploy_kubernetes.status(name, where, wanted, as_json=as_json)
+        case _:
+            assert_never(target)
+
+
+def rollback(  # noqa: PLR0913
+    context: typer.Context,
+    name: Name,
+    revision: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="[REVISION]",
+            min=1,
+            help="The revision; by default the one before.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    target: Target,
+    why: Why = "",
+    wait: Wait = True,
+    timeout: Timeout = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+    namespace: Namespace = None,
+    as_json: Json = False,
+) -> None:
+    """Return a deployment to an earlier revision, which the cluster keeps.
+
+    The present pods answer until those of the earlier revision are ready.
+    """
+    match target:
+        case "kubernetes":
+            where = ClusterOptions(kubeconfig, kube_context, namespace)
+            how = RolloutOptions(why, wait, timeout)
+            session = session_of(context)
+            deploy_kubernetes.rollback(name, revision, where, how, session, as_json=as_json)
+        case _:
+            assert_never(target)
+
+
+def diff(  # noqa: PLR0913
+    context: typer.Context,
+    recipe: RecipeTarget,
+    file: DeployFile = None,
+    *,
+    target: Target,
+    image: Image = None,
+    force_conflicts: ForceConflicts = False,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+    namespace: Namespace = None,
+    plain_http: PlainHttp = [],  # noqa: B006
+    allow_folder: AllowFolder = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Show what an apply would change, by the cluster's own dry run; nothing is changed.
+
+    Exits with 16 if there are differences.
+    """
+    session = session_of(context)
+    use_plain_http(plain_http)
+    workload = _workload(session, recipe, file, image, namespace, allow_folder)
+    match target:
+        case "kubernetes":
+            where = ClusterOptions(kubeconfig, kube_context, namespace)
+            deploy_kubernetes.diff(workload, where, session, force=force_conflicts, as_json=as_json)
+        case _:
+            assert_never(target)
+
+
+def _workload(
+    session: Session,
+    recipe: str,
+    file: Path | None,
+    image: str | None,
+    namespace: str | None,
+    allowed: Sequence[Path],
+) -> "Workload":
+    from mealkit.pipeline.cluster.deployment_target import DeployRequest, workload_of
+
+    request = DeployRequest(recipe, file, image, namespace=namespace, allowed=allowed)
+    return workload_of(request, session.home, session.progress())
