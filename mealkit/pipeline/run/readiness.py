@@ -58,6 +58,11 @@ class Trust:
         )
         return cls(claims, is_ours, memory_bytes)
 
+    @classmethod
+    def of_image(cls, memory_bytes: int | None) -> "Trust":
+        """Return the trust for a container whose image was not built by this command."""
+        return cls(Attribution(runs_own_code=True, uses_gpu=False), False, memory_bytes)
+
 
 def wait_until_ready(
     client: ContainerClient,
