@@ -57,7 +57,7 @@ def _service(workload: Workload) -> dict[str, Any]:
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
-        "tmpfs": [f"/tmp:rw,nosuid,nodev,noexec,mode=1777,size={TMP_BYTES}"],
+        "tmpfs": [f"/tmp:rw,nosuid,nodev,noexec,mode=1777,size={TMP_BYTES}"],  # noqa: S108
         "mem_limit": workload.memory_bytes,
         "memswap_limit": workload.memory_bytes,
         "pids_limit": PIDS,

@@ -69,7 +69,6 @@ def _unit(workload: Workload) -> Iterator[tuple[str, str]]:
 
 
 def _lines(workload: Workload) -> Iterator[tuple[str, str]]:
-    health = health_of(workload.lock.runtime.interpreter)
     yield "Image", str(workload.image)
     yield "ContainerName", workload.name
     yield "Network", f"{workload.name}.network"
@@ -82,7 +81,7 @@ def _lines(workload: Workload) -> Iterator[tuple[str, str]]:
     yield "ReadOnlyTmpfs", "false"
     yield "DropCapability", "all"
     yield "NoNewPrivileges", "true"
-    yield "Tmpfs", f"/tmp:{_tmp_options()}"
+    yield "Tmpfs", f"/tmp:{_tmp_options()}"  # noqa: S108  the container's own
     if workload.file.state.place == "memory":
         yield "Tmpfs", f"/{STATE}:{_state_options(workload)}"
     else:
@@ -90,6 +89,16 @@ def _lines(workload: Workload) -> Iterator[tuple[str, str]]:
     if workload.keys_secret is not None:
         yield "Secret", f"{workload.keys_secret},target={KEYS_TARGET},mode=0444"
     yield from (("AddDevice", device) for device in _devices(workload))
+    yield from _watched(workload)
+    yield "PidsLimit", str(PIDS)
+    if workload.shm_bytes:
+        yield "ShmSize", str(workload.shm_bytes)
+    # The generator has keys of its own for these only in newer versions.
+    yield "PodmanArgs", " ".join(_limits(workload))
+
+
+def _watched(workload: Workload) -> Iterator[tuple[str, str]]:
+    health = health_of(workload.lock.runtime.interpreter)
     yield "HealthCmd", literal(json.dumps(list(health.command)))
     yield "HealthInterval", f"{health.interval_seconds}s"
     yield "HealthTimeout", f"{health.timeout_seconds}s"
@@ -98,11 +107,6 @@ def _lines(workload: Workload) -> Iterator[tuple[str, str]]:
     # The unit is started when the kit is ready.
     yield "Notify", "healthy"
     yield "StopTimeout", str(workload.stop_seconds)
-    yield "PidsLimit", str(PIDS)
-    if workload.shm_bytes:
-        yield "ShmSize", str(workload.shm_bytes)
-    # The generator has keys of its own for these only in newer versions.
-    yield "PodmanArgs", " ".join(_limits(workload))
 
 
 def _service(workload: Workload) -> str:

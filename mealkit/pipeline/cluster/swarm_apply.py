@@ -8,9 +8,8 @@ required value, and the owner of the cause.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from mealkit.clusters.swarm_nodes import nodes_of
 from mealkit.clusters.swarm_services import (
@@ -40,7 +39,6 @@ from mealkit.deploy.swarm_service import (
     service_spec,
 )
 from mealkit.deploy.workload import Workload
-from mealkit.names import one_line
 from mealkit.errors import Problem, failure, failures, problem
 from mealkit.pipeline.cluster.swarm_fit import require_nodes
 from mealkit.pipeline.cluster.swarm_gate import (
@@ -52,6 +50,7 @@ from mealkit.pipeline.cluster.swarm_gate import (
 from mealkit.pipeline.cluster.swarm_history import (
     Past,
     StoredOutcome,
+    Wish,
     forget,
     history,
     number_of,
@@ -66,28 +65,6 @@ from mealkit.progress import Progress
 
 if TYPE_CHECKING:
     import docker
-
-
-def user_name() -> str:
-    import getpass
-    return getpass.getuser()
-
-
-_REASON = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """Who wants a change, when and why."""
-
-    who: str
-    why: str
-    when: datetime
-
-    @classmethod
-    def here(cls, why: str) -> Self:
-        """Return the wish of the user who runs this command."""
-        return cls(user_name(), one_line(why)[:_REASON], datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +168,9 @@ def roll_back_swarm(name: str, number: int | None, wish: Wish, progress: Progres
         change.make(service)
         remove_unused_secrets(sdk, name)
         replicas = spec["Mode"]["Replicated"]["Replicas"]
-        return Applied(name, revision, "rolled back", replicas, published(spec), network_name(name))
+        port = int(spec["Labels"][LABEL_PORT])
+        network = network_name(name)
+        return Applied(name, revision, "rolled back", replicas, published(spec), network, port)
 
 
 def require_ours(sdk: "docker.DockerClient", name: str) -> Service:
@@ -287,7 +266,7 @@ def _refusal(name: str, number: int, found: GateFailure, service: Service | None
     )
     said = problem(
         "ROLLOUT_FAILED",
-        f"revision {number} of {name} did not pass the gate {found.gate!r} ({cause.code}); {before}",
+        f"revision {number} of {name} did not pass the gate {found.gate} ({cause.code}); {before}",
         measured=cause.measured,
         required=cause.required,
         hint=cause.hint,
@@ -361,7 +340,7 @@ def _again(chosen: Past, revision: Revision, service: Service) -> dict[str, Any]
 
 
 def _seconds_of(spec: Mapping[str, Any]) -> int:
-    """Return how long a container of a spec may take to be ready: its start period and a reserve."""
+    """Return how many seconds a container of a spec may take to be ready."""
     period = spec["TaskTemplate"]["ContainerSpec"]["Healthcheck"]["StartPeriod"]
     return int(period // 1_000_000_000) + 600
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mealkit.clusters.swarm_nodes import Node
 from mealkit.deploy.swarm_service import generic_resource
-from mealkit.deploy.workload import Workload
+from mealkit.deploy.workload import Gpus, Workload
 from mealkit.errors import Problem, failures, problem
 from mealkit.units import show_size
 
@@ -77,12 +77,11 @@ def _missing(workload: Workload, node: Node) -> Problem | None:
 
 
 def _missing_resource(workload: Workload, node: Node, name: str) -> Problem | None:
-    needed = workload.memory_bytes
-    required = show_size(needed)
-    if node.memory_bytes < needed:
+    required = show_size(workload.memory_bytes)
+    if node.memory_bytes < workload.memory_bytes:
         message = f"{name} has less memory than a replica needs"
         return _problem("HOST_MEMORY", message, show_size(node.memory_bytes), required)
-    if node.free_bytes < needed:
+    if node.free_bytes < workload.memory_bytes:
         message = f"other containers have reserved the memory of {name}"
         measured = f"{show_size(node.free_bytes)} of {show_size(node.memory_bytes)} free"
         return _problem("NODE_RESOURCES", message, measured, required)
@@ -91,17 +90,19 @@ def _missing_resource(workload: Workload, node: Node, name: str) -> Problem | No
         message = f"other containers have reserved the CPUs of {name}"
         measured = f"{free:g} of {node.cpus:g} CPUs free"
         return _problem("NODE_RESOURCES", message, measured, f"{cpu:g} CPUs")
-    if workload.gpus is None:
-        return None
-    kind, count = generic_resource(workload.gpus.resource), workload.gpus.count
-    if node.generic.get(kind, 0) < count:
+    return _missing_gpus(workload.gpus, node, name) if workload.gpus is not None else None
+
+
+def _missing_gpus(gpus: Gpus, node: Node, name: str) -> Problem | None:
+    kind = generic_resource(gpus.resource)
+    if node.generic.get(kind, 0) < gpus.count:
         message = f"{name} states too few units of the generic resource {kind}"
         measured = f"{node.generic.get(kind, 0)} {kind}"
-        return _problem("HW_GPU_COUNT", message, measured, f"{count} {kind}")
-    if _free_units(node, kind) < count:
+        return _problem("HW_GPU_COUNT", message, measured, f"{gpus.count} {kind}")
+    if _free_units(node, kind) < gpus.count:
         message = f"other containers have reserved the GPUs of {name}"
         measured = f"{_free_units(node, kind)} of {node.generic[kind]} free"
-        return _problem("NODE_RESOURCES", message, measured, str(count))
+        return _problem("NODE_RESOURCES", message, measured, str(gpus.count))
     return None
 
 

@@ -5,9 +5,12 @@ a command that was killed leaves a revision without an outcome, which the servic
 from one that answers.
 """
 
+import getpass
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,11 +18,31 @@ from pydantic import TypeAdapter, ValidationError
 from mealkit.clusters.swarm_services import Service, drop_parts, keep_part, kept_parts
 from mealkit.deploy.swarm_service import Revision
 from mealkit.errors import Problem, failure
+from mealkit.names import one_line
 
 if TYPE_CHECKING:
     import docker
 
+_REASON_CHARACTERS = 1000
 _PARTS = frozenset({"revision", "outcome"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Who wants a change, when and why."""
+
+    who: str
+    why: str
+    when: datetime
+
+    @classmethod
+    def here(cls, why: str) -> Self:
+        """Return the wish of the user who runs this command; of root by sudo, the user's own."""
+        try:
+            who = os.environ.get("SUDO_USER") or getpass.getuser()
+        except (KeyError, OSError):  # a user in a container often has no name
+            who = str(os.getuid())
+        return cls(one_line(who)[:100], one_line(why)[:_REASON_CHARACTERS], datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,8 @@ class Trust:
     @classmethod
     def of_image(cls, memory_bytes: int | None) -> "Trust":
         """Return the trust for a container whose image was not built by this command."""
-        return cls(Attribution(runs_own_code=True, uses_gpu=False), False, memory_bytes)
+        claims = Attribution(runs_own_code=True, uses_gpu=False)
+        return cls(claims, built_here=False, memory_bytes=memory_bytes)
 
 
 def wait_until_ready(
