@@ -14,6 +14,7 @@ from mealkit.deploy.one_host import (
     TMP_BYTES,
     has_way_out,
     host_of,
+    memory_of,
     require_one_host,
     user_of,
 )
@@ -49,7 +50,7 @@ def _service(workload: Workload) -> dict[str, Any]:
     hosts = (workload.name, "localhost")
     form: dict[str, Any] = {
         "image": str(workload.image),
-        "labels": {**workload.annotations, **workload.labels},
+        "labels": {**workload.labels, **workload.annotations},
         "environment": dict(workload.environment(hosts, keys_file)),
         "user": user_of(workload),
         "ports": [f"{host_of(workload)}:{workload.port}"],
@@ -58,8 +59,8 @@ def _service(workload: Workload) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "tmpfs": [f"/tmp:rw,nosuid,nodev,noexec,mode=1777,size={TMP_BYTES}"],  # noqa: S108
-        "mem_limit": workload.memory_bytes,
-        "memswap_limit": workload.memory_bytes,
+        "mem_limit": memory_of(workload),
+        "memswap_limit": memory_of(workload),
         "pids_limit": PIDS,
         # The test, interval and retries are those of the image.
         "healthcheck": {"start_period": f"{workload.start_seconds}s"},

@@ -9,6 +9,8 @@ PIDS = 4096
 """As in `mealkit run`: many libraries start a thread per core and pool."""
 TMP_BYTES = 1024 * MIB
 
+_PAGE_BYTES = 4096
+
 
 def require_one_host(workload: Workload, who: str) -> None:
     """Check that deploy.yaml asks for nothing that needs a cluster.
@@ -36,6 +38,11 @@ def user_of(workload: Workload) -> str:
     """Return the container's user and group."""
     user = 65532 if workload.file.user == "platform" else workload.file.user
     return f"{user}:{user}"
+
+
+def memory_of(workload: Workload) -> int:
+    """Return the container's memory in whole pages: the kernel rounds limits down."""
+    return -(-workload.memory_bytes // _PAGE_BYTES) * _PAGE_BYTES
 
 
 def host_of(workload: Workload) -> str:

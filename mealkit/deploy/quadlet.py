@@ -13,6 +13,7 @@ from mealkit.deploy.one_host import (
     PIDS,
     TMP_BYTES,
     host_of,
+    memory_of,
     require_one_host,
     user_of,
 )
@@ -172,7 +173,7 @@ def _environment(workload: Workload) -> Iterator[str]:
 
 
 def _labels(workload: Workload) -> Iterator[tuple[str, str]]:
-    for key, value in sorted({**workload.annotations, **workload.labels}.items()):
+    for key, value in sorted({**workload.labels, **workload.annotations}.items()):
         yield "Label", word(f"{key}={value}")
 
 
@@ -184,7 +185,7 @@ def _network(workload: Workload) -> Iterator[tuple[str, str]]:
 
 
 def _limits(workload: Workload) -> Iterator[str]:
-    yield f"--memory={workload.memory_bytes} --memory-swap={workload.memory_bytes}"
+    yield f"--memory={memory_of(workload)} --memory-swap={memory_of(workload)}"
     if workload.file.resources.cpu_limit is not None:
         yield f"--cpus={workload.file.resources.cpu_limit:g}"
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mealkit.addresses import is_loopback
-from mealkit.deploy.one_host import PIDS, TMP_BYTES, user_of
+from mealkit.deploy.one_host import PIDS, TMP_BYTES, memory_of, user_of
 from mealkit.deploy.workload import Workload
 from mealkit.errors import failure
 from mealkit.paths import STATE
@@ -133,7 +133,7 @@ def job_spec(
         "Secrets": [_secret(key, TEST_KEY_TARGET)] if key else [],
     }
     # It computes nothing with the model, so it needs no GPU.
-    memory = {"MemoryBytes": workload.memory_bytes}
+    memory = {"MemoryBytes": memory_of(workload)}
     return {
         "Name": job_name(workload.name),
         "Labels": {**revision.labels, **_part(workload, _TEST)},
@@ -237,7 +237,7 @@ def _tmpfs(target: str, size_bytes: int, mode: int) -> Spec:
 
 def _resources(workload: Workload) -> Spec:
     wanted = workload.file.resources
-    memory = {"MemoryBytes": workload.memory_bytes}
+    memory = {"MemoryBytes": memory_of(workload)}
     limits: Spec = {**memory, "Pids": PIDS}
     if wanted.cpu_limit is not None:
         limits["NanoCPUs"] = int(wanted.cpu_limit * _SECOND)

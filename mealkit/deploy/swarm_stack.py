@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mealkit.deploy.compose_text import compose_document
-from mealkit.deploy.one_host import PIDS, TMP_BYTES, user_of
+from mealkit.deploy.one_host import PIDS, TMP_BYTES, memory_of, user_of
 from mealkit.deploy.swarm_service import (
     KEYS_TARGET,
     generic_resource,
@@ -52,7 +52,7 @@ def _service(workload: Workload) -> dict[str, Any]:
     environment = workload.environment(swarm_hosts(workload.name), keys_file)
     form: dict[str, Any] = {
         "image": str(workload.image),
-        "labels": {**workload.annotations, **workload.labels},
+        "labels": {**workload.labels, **workload.annotations},
         "environment": {name: untemplated(value) for name, value in environment.items()},
         "user": user_of(workload),
         "networks": ["kit"],
@@ -109,7 +109,7 @@ def _deploy(workload: Workload) -> dict[str, Any]:
 
 
 def _resources(workload: Workload) -> dict[str, Any]:
-    wanted, memory = workload.file.resources, str(workload.memory_bytes)
+    wanted, memory = workload.file.resources, str(memory_of(workload))
     limits: dict[str, Any] = {"memory": memory, "pids": PIDS}
     if wanted.cpu_limit is not None:
         limits["cpus"] = f"{wanted.cpu_limit:g}"

@@ -12,7 +12,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,28 +122,22 @@ def _registry(namespace: str | None, host: str, folder: Path, left: ExitStack) -
 
 def _wait_for_engine(node: Node) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        with suppress(Exception):
-            client = sdk_of(node)
-            client.ping()
-            client.close()
-            return
+    while not node.socket.exists():
         log = node.socket.with_name("log").read_text()[-2000:]
         assert node.process.poll() is None, log
         assert time.monotonic() < deadline, log
-        time.sleep(0.1)
+        time.sleep(0.05)
+    with closing(sdk_of(node)) as client:
+        client.ping()
 
 
 def _join(manager: Node, worker: Node) -> None:
-    first, second = sdk_of(manager), sdk_of(worker)
-    first.swarm.init(advertise_addr=manager.address, listen_addr=f"{manager.address}:2377")
-    first.swarm.reload()
-    token = first.swarm.attrs["JoinTokens"]["Worker"]
-    second.swarm.join(
-        remote_addrs=[f"{manager.address}:2377"], join_token=token, advertise_addr=worker.address
-    )
-    first.close()
-    second.close()
+    at = f"{manager.address}:2377"
+    with closing(sdk_of(manager)) as first, closing(sdk_of(worker)) as second:
+        first.swarm.init(advertise_addr=manager.address, listen_addr=at)
+        first.swarm.reload()
+        token = first.swarm.attrs["JoinTokens"]["Worker"]
+        second.swarm.join(remote_addrs=[at], join_token=token, advertise_addr=worker.address)
 
 
 def sdk_of(node: Node) -> Any:

@@ -59,6 +59,8 @@ from mealkit.pipeline.cluster.swarm_history import (
     store_revision,
 )
 from mealkit.pipeline.cluster.swarm_watch import End, Watched, watch
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.policy.admitting import require_accepted
 from mealkit.pipeline.run.api_keys import list_keys
 from mealkit.pipeline.run.readiness import Trust
 from mealkit.progress import Progress
@@ -103,6 +105,19 @@ def swarm(doing: str) -> Iterator["docker.DockerClient"]:
     with DockerClient().connected(doing) as sdk:
         require_manager(sdk)
         yield sdk
+
+
+def deploy_to_swarm(
+    workload: Workload, keys: bytes | None, wish: Wish, home: Home, progress: Progress
+) -> Applied:
+    """Create or upgrade a deployment, if the policies of this machine accept the image.
+
+    Raises:
+        TrustError: a policy refuses the image.
+        MealkitError: see `apply_to_swarm`.
+    """
+    require_accepted(str(workload.image), home, progress)
+    return apply_to_swarm(workload, keys, wish, progress)
 
 
 def apply_to_swarm(

@@ -110,7 +110,7 @@ def _tested(sdk: "docker.DockerClient", workload: Workload, trust: Trust) -> Gat
     if task.exit_code == _HOLDS:
         return None
     try:
-        report = Report.read(task_output(sdk, job, task.id).encode(), job)
+        report = Report.read(task_output(sdk, task.id).encode(), job)
     except MealkitError:
         report = None
     if report is not None and report.failed:

@@ -136,7 +136,7 @@ def cause_of(
 def _ended(sdk: "docker.DockerClient", service: str, task: Task, trust: Trust) -> Problem:
     killed = is_out_of_memory(sdk, task)
     how = Exit.of_code(task.exit_code or 0, out_of_memory=killed)
-    lines = task_log(sdk, service, task.id, LOG_LINES)
+    lines = task_log(sdk, task.id, LOG_LINES)
     found = problem_of_end(lines, how, f"a container of {service} {how}", trust)
     return replace(found, where=found.where or f"task {task.id}")
 
