@@ -15,17 +15,14 @@ from mealkit.clusters.swarm_nodes import nodes_of
 from mealkit.clusters.swarm_services import (
     Service,
     create_network,
-    create_service,
     find_network,
     find_ours,
     find_secret,
-    remove_service,
     remove_unused_secrets,
     require_manager,
     secret_for,
     secret_name,
     secrets_of,
-    update_service,
 )
 from mealkit.containers.docker import DockerClient
 from mealkit.deploy.spec_difference import spec_difference
@@ -39,26 +36,23 @@ from mealkit.deploy.swarm_service import (
     service_spec,
 )
 from mealkit.deploy.workload import Workload
-from mealkit.errors import Problem, failure, failures, problem
+from mealkit.errors import failure
+from mealkit.pipeline.cluster.swarm_change import Change
 from mealkit.pipeline.cluster.swarm_fit import require_nodes
 from mealkit.pipeline.cluster.swarm_gate import (
     Candidate,
-    GateFailure,
     remove_candidate,
     try_candidate,
 )
 from mealkit.pipeline.cluster.swarm_history import (
     Past,
-    StoredOutcome,
     Wish,
     forget,
     history,
     number_of,
     past_revision,
-    store_outcome,
     store_revision,
 )
-from mealkit.pipeline.cluster.swarm_watch import End, Watched, watch
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.policy.admitting import require_accepted
 from mealkit.pipeline.run.api_keys import list_keys
@@ -148,7 +142,15 @@ def apply_to_swarm(
             return _applied(workload, serving, "unchanged", spec)
         store_revision(sdk, name, revision, spec)
         trust = Trust.of_image(workload.memory_bytes)
-        change = _Change(sdk, workload.rollout_seconds, revision, spec, trust, progress)
+        change = Change(
+            sdk,
+            workload.rollout_seconds,
+            revision,
+            spec,
+            trust,
+            progress,
+            workload.lock.requirements.memory_bytes,
+        )
         if workload.file.rollout.gate == "candidate":
             tried = Candidate(workload, revision, attached, keys, trust)
             refused = try_candidate(sdk, tried, progress)
@@ -179,7 +181,7 @@ def roll_back_swarm(name: str, number: int | None, wish: Wish, progress: Progres
         spec = _again(chosen, revision, service)
         store_revision(sdk, name, revision, spec)
         trust = Trust.of_image(spec["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"])
-        change = _Change(sdk, _seconds_of(spec), revision, spec, trust, progress)
+        change = Change(sdk, _seconds_of(spec), revision, spec, trust, progress)
         change.make(service)
         remove_unused_secrets(sdk, name)
         replicas = spec["Mode"]["Replicated"]["Replicas"]
@@ -202,91 +204,6 @@ def require_ours(sdk: "docker.DockerClient", name: str) -> Service:
             hint="mealkit deploy apply TARGET --target swarm",
         )
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A revision on its way."""
-
-    sdk: "docker.DockerClient"
-    seconds: int
-    """How long each container may take."""
-    revision: Revision
-    spec: dict[str, Any]
-    trust: Trust
-    progress: Progress
-
-    @property
-    def name(self) -> str:
-        return str(self.spec["Name"])
-
-    def make(self, service: Service | None) -> None:
-        """Create or replace the service, and wait for the end.
-
-        Raises:
-            DeploymentError: ``ROLLOUT_FAILED`` and its cause.
-        """
-        replicas = self.spec["Mode"]["Replicated"]["Replicas"]
-        if service is None:
-            create_service(self.sdk, self.spec)
-        else:
-            update_service(self.sdk, service, self.spec)
-        watched = Watched(
-            self.name,
-            self.revision.number,
-            replicas,
-            service is None,
-            self.trust,
-            self.seconds * max(1, replicas),
-        )
-        outcome = watch(self.sdk, watched, self.progress)
-        if outcome.end is End.DONE:
-            passed = StoredOutcome(self.revision.number, passed=True)
-            store_outcome(self.sdk, self.name, passed)
-            return
-        cause = outcome.cause or problem("CONTAINER_FAILED", "Swarm states no reason")
-        if outcome.end is not End.ROLLED_BACK:
-            self._undo(service)
-        raise self.refused(GateFailure("ready", cause), service)
-
-    def _undo(self, service: Service | None) -> None:
-        """Return to the service as it was; a first revision is removed."""
-        now = find_ours(self.sdk, self.name)
-        if service is None:
-            remove_service(self.sdk, self.name)
-        elif now is not None and number_of(now) == self.revision.number:
-            self.progress.phase(f"back to revision {number_of(service)}")
-            update_service(self.sdk, now, service.spec)
-            earlier = service.spec["Mode"]["Replicated"]["Replicas"]
-            number = number_of(service)
-            again = Watched(
-                self.name, number, earlier, is_first=False, trust=self.trust, seconds=self.seconds
-            )
-            watch(self.sdk, again, self.progress)
-
-    def refused(self, found: GateFailure, service: Service | None) -> Exception:
-        """Store that a gate refused the revision, and return the error that says so."""
-        number = self.revision.number
-        outcome = StoredOutcome.of_failure(number, found.gate, found.cause)
-        store_outcome(self.sdk, self.name, outcome)
-        return failures([_refusal(self.name, number, found, service), found.cause])
-
-
-def _refusal(name: str, number: int, found: GateFailure, service: Service | None) -> Problem:
-    cause = found.cause
-    before = (
-        f"revision {number_of(service)} answers callers"
-        if service is not None
-        else "it was removed, because there is no revision before it"
-    )
-    said = problem(
-        "ROLLOUT_FAILED",
-        f"revision {number} of {name} did not pass the gate {found.gate} ({cause.code}); {before}",
-        measured=cause.measured,
-        required=cause.required,
-        hint=cause.hint,
-    )
-    return replace(said, owner=cause.owner)
 
 
 def attach(

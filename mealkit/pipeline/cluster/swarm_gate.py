@@ -68,6 +68,7 @@ def try_candidate(
             is_first=True,
             trust=tried.trust,
             seconds=workload.rollout_seconds,
+            needed_bytes=workload.lock.requirements.memory_bytes,
         )
         progress.phase("starting a candidate of the new revision, which no caller reaches")
         outcome = watch(sdk, watched, progress)
@@ -75,7 +76,7 @@ def try_candidate(
             return GateFailure("ready", outcome.cause)
         progress.phase("testing the candidate")
         create_service(sdk, job_spec(workload, revision, attached, key))
-        return _tested(sdk, workload, tried.trust)
+        return _tested(sdk, workload, replace(watched, name=job_name(workload.name)))
 
 
 def _with_test_key(
@@ -92,8 +93,8 @@ def _with_test_key(
     return attached, secret_for(sdk, name, "test-key", key.encode())
 
 
-def _tested(sdk: "docker.DockerClient", workload: Workload, trust: Trust) -> GateFailure | None:
-    job, limit = job_name(workload.name), workload.file.rollout.test_seconds
+def _tested(sdk: "docker.DockerClient", workload: Workload, watched: Watched) -> GateFailure | None:
+    job, limit = watched.name, workload.file.rollout.test_seconds
     has_ended = wait_for(
         lambda: any(task.exit_code is not None or task.is_failed for task in tasks_of(sdk, job)),
         limit + workload.pull_seconds,
@@ -115,7 +116,7 @@ def _tested(sdk: "docker.DockerClient", workload: Workload, trust: Trust) -> Gat
         report = None
     if report is not None and report.failed:
         return GateFailure("claims", problem_of_report(report))
-    cause = cause_of(sdk, job, [task], trust)
+    cause = cause_of(sdk, watched, [task])
     return GateFailure("claims", cause or problem("TEST_FAILED", f"the test ended: {task.message}"))
 
 

@@ -17,6 +17,7 @@ from mealkit.containers.container import Exit
 from mealkit.errors import Problem, problem
 from mealkit.pipeline.run.readiness import LOG_LINES, Trust, problem_of_end
 from mealkit.progress import Progress
+from mealkit.units import show_size
 
 if TYPE_CHECKING:
     import docker
@@ -67,6 +68,8 @@ class Watched:
     trust: Trust
     seconds: float
     """How long it may take."""
+    needed_bytes: int | None = None
+    """The memory that the kit's lock states; None: unknown."""
 
 
 def watch(sdk: "docker.DockerClient", watched: Watched, progress: Progress) -> Outcome:
@@ -78,7 +81,7 @@ def watch(sdk: "docker.DockerClient", watched: Watched, progress: Progress) -> O
         if service is None:
             return Outcome(End.FAILED, _removed(watched.name))
         mine = [task for task in tasks if task.revision == watched.revision]
-        cause = cause or cause_of(sdk, watched.name, mine, watched.trust)
+        cause = cause or cause_of(sdk, watched, mine)
         end = _end_of(service, mine, watched, cause)
         if end is not None:
             return Outcome(end, cause)
@@ -122,22 +125,29 @@ def _state_of(mine: Sequence[Task], watched: Watched, service: Service) -> str:
     return f"{said}, the next one is {waiting.state}" + (f": {reason}" if reason else "")
 
 
-def cause_of(
-    sdk: "docker.DockerClient", service: str, tasks: Sequence[Task], trust: Trust
-) -> Problem | None:
+def cause_of(sdk: "docker.DockerClient", watched: Watched, tasks: Sequence[Task]) -> Problem | None:
     """Return why a task of a revision failed; None if none has failed."""
     failed = [task for task in tasks if task.is_failed]
     for task in failed:
         if task.exit_code is not None:
-            return _ended(sdk, service, task, trust)
+            return _ended(sdk, watched, task)
     return problem_of_task(failed[0]) if failed else None
 
 
-def _ended(sdk: "docker.DockerClient", service: str, task: Task, trust: Trust) -> Problem:
-    killed = is_out_of_memory(sdk, task)
-    how = Exit.of_code(task.exit_code or 0, out_of_memory=killed)
+def _ended(sdk: "docker.DockerClient", watched: Watched, task: Task) -> Problem:
+    how = Exit.of_code(task.exit_code or 0, out_of_memory=is_out_of_memory(sdk, task))
+    limit, needed = watched.trust.memory_bytes, watched.needed_bytes
+    if how.signal == "SIGKILL" and not how.out_of_memory and limit and needed and limit < needed:
+        # Only the engine of its node knows why, and forgets it with the container.
+        return problem(
+            "HOST_MEMORY",
+            f"a container of {watched.name} was killed, and its limit is below what the kit needs",
+            measured=f"limit {show_size(limit)}",
+            required=show_size(needed),
+            where=f"task {task.id}",
+        )
     lines = task_log(sdk, task.id, LOG_LINES)
-    found = problem_of_end(lines, how, f"a container of {service} {how}", trust)
+    found = problem_of_end(lines, how, f"a container of {watched.name} {how}", watched.trust)
     return replace(found, where=found.where or f"task {task.id}")
 
 
