@@ -114,7 +114,7 @@ def _service(workload: Workload) -> str:
     """Return a service that needs no generator, for podman from 4.3 on."""
     name = workload.name
     podman = "/usr/bin/podman"
-    network = f"{podman} network create --ignore --opt isolate=true {name}"
+    network = f"{podman} network create --opt isolate=true {name}"
     command = " \\\n    ".join(_options(workload))
     return unit_text(
         ("Unit", _unit(workload)),
