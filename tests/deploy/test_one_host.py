@@ -1,6 +1,7 @@
 """The files for compose, Swarm's stacks and podman: the same bytes, and no text that escapes."""
 
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -31,7 +32,7 @@ HOSTILE = (
 
 def stated(**more):
     environment = {f"HOSTILE_{index}": text for index, text in enumerate(HOSTILE)}
-    return {"publish": {"address": "0.0.0.0"}, "environment": environment, **more}  # noqa: S104
+    return {"publish": {"address": "0.0.0.0"}, "environment": environment, **more}
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,31 @@ def test_units_give_the_container_each_text_as_it_is():
             (word,) = shlex.split(value.replace("%%", "%").replace("$$", "$"))
             name, _, text = word.partition("=")
             assert text == HOSTILE[int(name.removeprefix("HOSTILE_"))]
+
+
+def test_podman_s_generator_reads_the_quadlets(tmp_path):
+    """It makes services of them, whose command has each text as it is, and systemd accepts them."""
+    for name, text in quadlet_files(workload(**stated())).items():
+        if "/" not in name:
+            (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [need("podman-quadlet"), "--dryrun", "--no-kmsg-log"],
+        env={"PATH": os.environ["PATH"], "QUADLET_UNIT_DIRS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    units = dict(re.findall(r"---(\S+)---\n(.*?)(?=\n---|\Z)", done.stdout, re.DOTALL))
+    assert set(units) == {"rake.service", "rake-network.service", "rake-state-volume.service"}
+    line = re.search("^ExecStart=(.*)$", units["rake.service"], re.MULTILINE)
+    assert line is not None
+    words = shlex.split(line[1].replace("%%", "%").replace("$$", "$"))
+    given = [word for word in words if word.startswith("HOSTILE_")]
+    assert given == [f"HOSTILE_{index}={text}" for index, text in enumerate(HOSTILE)]
+    assert "--sdnotify=healthy" in words
+    assert "--read-only" in words
+    assert words[-1] == IMAGE
 
 
 def test_systemd_accepts_the_service_for_older_podman(tmp_path):

@@ -49,8 +49,8 @@ def test_the_service_starts_new_replicas_first_and_returns_by_itself():
     [
         ({}, "dnsrr", "start-first"),
         ({"address": "127.0.0.1", "port": 80}, "dnsrr", "start-first"),
-        ({"address": "0.0.0.0", "port": 80}, "vip", "start-first"),  # noqa: S104
-        ({"address": "0.0.0.0", "mode": "host"}, "dnsrr", "stop-first"),  # noqa: S104
+        ({"address": "0.0.0.0", "port": 80}, "vip", "start-first"),
+        ({"address": "0.0.0.0", "mode": "host"}, "dnsrr", "stop-first"),
     ],
 )
 def test_a_port_is_published_only_on_request(publish, mode, order):
@@ -60,7 +60,7 @@ def test_a_port_is_published_only_on_request(publish, mode, order):
     assert made["UpdateConfig"]["Order"] == order
     ports = made["EndpointSpec"].get("Ports", [])
     assert [item["PublishedPort"] for item in ports] == (
-        [publish.get("port", 8000)] if publish.get("address") == "0.0.0.0" else []  # noqa: S104
+        [publish.get("port", 8000)] if publish.get("address") == "0.0.0.0" else []
     )
 
 
@@ -77,7 +77,7 @@ def test_candidate_and_test_reach_each_other_and_nothing_else():
     """Neither publishes a port or is started twice; the test gets a key of its own."""
     wanted = workload(
         rollout={"gate": "candidate", "claims": ["chapters-keywords"]},
-        publish={"address": "0.0.0.0"},  # noqa: S104
+        publish={"address": "0.0.0.0"},
     )
     revision = Revision.of(wanted, 2, "me", "", WHEN)
     candidate = candidate_spec(wanted, revision, ATTACHED)

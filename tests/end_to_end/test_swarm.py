@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,15 +14,19 @@ from typing import Any
 
 import pytest
 import yaml
-from fakes.served import PATIENCE_SECONDS, ROOT
+from fakes.served import PATIENCE_SECONDS, ROOT, need
 from fakes.swarm_nodes import SwarmNodes, sdk_of, swarm_of_two
 
 from mealkit.clusters.swarm_services import find_service
 from mealkit.clusters.swarm_tasks import tasks_of
+from mealkit.deploy.compose import compose_files
+from mealkit.deploy.spec_difference import spec_difference
+from mealkit.deploy.swarm_service import Revision, service_spec
+from mealkit.deploy.swarm_stack import stack_files
 from mealkit.deploy.workload import Workload
 from mealkit.errors import MealkitError, Owner
 from mealkit.pipeline.cluster.deployment_target import DeployRequest, workload_of
-from mealkit.pipeline.cluster.swarm_apply import Applied, apply_to_swarm, roll_back_swarm
+from mealkit.pipeline.cluster.swarm_apply import Applied, apply_to_swarm, attach, roll_back_swarm
 from mealkit.pipeline.cluster.swarm_history import Wish
 from mealkit.pipeline.cluster.swarm_status import Status, swarm_difference, swarm_status
 from mealkit.pipeline.home import Home
@@ -244,7 +249,7 @@ def test_replicas_run_on_both_nodes_and_are_confined(deployed):
         assert config["User"] == "65532:65532"
         assert config["Image"] == deployed.kits.good_image
         assert f"HOSTILE={HOSTILE}" in config["Env"]
-        assert {mount["Destination"] for mount in item["Mounts"]} == {"/tmp", "/var/lib/mealkit"}
+        assert {mount["Destination"] for mount in item["Mounts"]} == {"/tmp", "/var/lib/mealkit"}  # noqa: S108
         assert item["State"]["Health"]["Status"] == "healthy"
 
 
@@ -352,3 +357,63 @@ def test_replicas_of_a_drained_node_move_to_the_other_one(deployed, manager):
     set_availability("active")
     status = now()
     assert (status.running, status.wanted) == (2, 2)
+
+
+def test_a_stack_has_the_same_service(deployed, manager, tmp_path):
+    """``docker stack deploy`` reads the rendered file, and makes what apply makes."""
+    name = "from-stack"
+    workload = deployed.workload(name=name, replicas=0)
+    (tmp_path / "stack.yaml").write_text(stack_files(workload)["stack.yaml"])
+    manager.secrets.create(name=f"{name}-keys", data=deployed.keys)
+    command = [need("docker"), "stack", "deploy", "--compose-file", "stack.yaml", "stack"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    found = find_service(manager, f"stack_{name}")
+    assert found is not None
+    attached = attach(manager, workload, None, None, dry=True)
+    revision = Revision.of(workload, 1, "", "", datetime.now(UTC))
+    wanted = service_spec(workload, revision, attached)
+    other = [
+        line
+        for line in spec_difference(found.spec, wanted, found.spec)
+        # A stack has names and labels of its own, and states platforms later.
+        if not line.startswith(("Name:", "Labels", "Networks[", "Placement.Platforms"))
+    ]
+    assert other == ["Privileges.NoNewPrivileges: none -> true"]
+    subprocess.run([need("docker"), "stack", "rm", "stack"], check=True, capture_output=True)
+
+
+def test_the_compose_file_starts_the_kit_on_one_engine(deployed, manager, tmp_path):
+    """``docker-compose`` reads the rendered file; the kit is healthy, confined, and asks for keys."""
+    workload = deployed.workload(name="composed", replicas=1, publish={"port": 8765})
+    (tmp_path / "compose.yaml").write_text(compose_files(workload)["compose.yaml"])
+    (tmp_path / "keys.txt").write_bytes(deployed.keys)
+    compose = [need("docker-compose"), "--project-name", "composed"]
+
+    def run(*arguments: str) -> None:
+        subprocess.run([*compose, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    run("up", "--detach")
+    try:
+        labelled = {"label": "com.docker.compose.service=composed"}
+        (container,) = manager.containers.list(filters=labelled)
+
+        def is_healthy() -> bool:
+            container.reload()
+            return bool(container.attrs["State"]["Health"]["Status"] == "healthy")
+
+        wait_for(is_healthy)
+        host, config = container.attrs["HostConfig"], container.attrs["Config"]
+        assert host["ReadonlyRootfs"]
+        assert host["CapDrop"] == ["ALL"]
+        assert host["SecurityOpt"] == ["no-new-privileges:true"]
+        assert (host["Memory"], host["PidsLimit"]) == (400 * 2**20, 4096)
+        assert host["RestartPolicy"]["Name"] == "on-failure"
+        assert config["StopTimeout"] == workload.stop_seconds
+        assert f"HOSTILE={HOSTILE}" in config["Env"]
+        status = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}"]
+        url = "http://127.0.0.1:8765/v1/models"
+        node = deployed.nodes.manager
+        assert node.run(*status, url) == "401"
+        assert node.run(*status, "-H", f"Authorization: Bearer {deployed.key}", url) == "200"
+    finally:
+        run("down", "--volumes", "--timeout", "1")
