@@ -1,6 +1,6 @@
 """mealkit deploy apply, status, diff and rollback with --target swarm: call the pipeline, print."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ import typer
 
 from mealkit.cli.options import Session
 from mealkit.cli.output import print_json, print_line, say, table
-from mealkit.errors import DeploymentError
+from mealkit.errors import DeploymentError, failure
 
 if TYPE_CHECKING:
     from mealkit.deploy.workload import Workload
@@ -18,15 +18,34 @@ if TYPE_CHECKING:
     from mealkit.pipeline.cluster.swarm_status import Status
 
 
+def refuse(options: Mapping[str, object]) -> None:
+    """Raise for an option that Swarm has no use for, such as one of Kubernetes.
+
+    Raises:
+        KitError: ``USAGE``.
+    """
+    for name, value in options.items():
+        if value:
+            raise failure("USAGE", f"{name} is not an option of the target swarm")
+
+
 def apply(
-    workload: "Workload", keys: Path | None, why: str, session: Session, *, as_json: bool
+    workload: "Workload",
+    keys: Path | None,
+    why: str,
+    session: Session,
+    *,
+    check: bool,
+    as_json: bool,
 ) -> None:
     """Start or upgrade a deployment, and print where it answers."""
-    from mealkit.pipeline.cluster.swarm_apply import deploy_to_swarm, keys_in
+    from mealkit.pipeline.cluster.swarm_apply import apply_to_swarm, keys_in
     from mealkit.pipeline.cluster.swarm_history import Wish
+    from mealkit.pipeline.policy.admitting import require_accepted
 
     progress = session.progress(as_json=as_json)
-    applied = deploy_to_swarm(workload, keys_in(keys), Wish.here(why), session.home, progress)
+    require_accepted(str(workload.image), session.home, progress)
+    applied = apply_to_swarm(workload, keys_in(keys), Wish.here(why), progress, check=check)
     _tell(applied, as_json=as_json)
 
 

@@ -72,8 +72,8 @@ def swarm_of_two(folder: Path) -> Iterator[SwarmNodes]:
             left.callback(_remove_cgroups, name)
             nodes.append(_engine(name, address, folder / name, left))
         registry = f"localhost:{free_port()}"
-        for name in (None, *names):
-            _registry(name, registry, folder, left)
+        for namespace in (None, *names):
+            _registry(namespace, registry, folder, left)
         for node in nodes:
             _wait_for_engine(node)
         _join(*nodes)

@@ -53,8 +53,6 @@ from mealkit.pipeline.cluster.swarm_history import (
     past_revision,
     store_revision,
 )
-from mealkit.pipeline.home import Home
-from mealkit.pipeline.policy.admitting import require_accepted
 from mealkit.pipeline.run.api_keys import list_keys
 from mealkit.pipeline.run.readiness import Trust
 from mealkit.progress import Progress
@@ -101,26 +99,18 @@ def swarm(doing: str) -> Iterator["docker.DockerClient"]:
         yield sdk
 
 
-def deploy_to_swarm(
-    workload: Workload, keys: bytes | None, wish: Wish, home: Home, progress: Progress
-) -> Applied:
-    """Create or upgrade a deployment, if the policies of this machine accept the image.
-
-    Raises:
-        TrustError: a policy refuses the image.
-        MealkitError: see `apply_to_swarm`.
-    """
-    require_accepted(str(workload.image), home, progress)
-    return apply_to_swarm(workload, keys, wish, progress)
-
-
 def apply_to_swarm(
-    workload: Workload, keys: bytes | None, wish: Wish, progress: Progress
+    workload: Workload,
+    keys: bytes | None,
+    wish: Wish,
+    progress: Progress,
+    *,
+    check: bool = True,
 ) -> Applied:
     """Create or upgrade a deployment, and wait until its new revision answers.
 
     ``keys`` is the content of the file of keys; None: the secret that deploy.yaml names, or the
-    keys that the deployment has.
+    keys that the deployment has. ``check`` compares the nodes with the kit first.
 
     Raises:
         DeploymentError: ``ROLLOUT_FAILED`` and its cause; the revision before answers callers.
@@ -132,7 +122,8 @@ def apply_to_swarm(
         service = find_ours(sdk, name)
         remove_candidate(sdk, name)
         past = history(sdk, name, service)
-        require_nodes(workload, nodes_of(sdk), is_upgrade=service is not None)
+        if check:
+            require_nodes(workload, nodes_of(sdk), is_upgrade=service is not None)
         attached = attach(sdk, workload, keys, service)
         number = 1 + max((item.revision.number for item in past), default=number_of(service))
         revision = Revision.of(workload, number, wish.who, wish.why, wish.when)
