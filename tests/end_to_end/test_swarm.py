@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -364,6 +365,36 @@ def test_replicas_of_a_drained_node_move_to_the_other_one(deployed, manager):
         set_availability("drain")
         wait_for(is_moved)
     set_availability("active")
+
+
+def test_the_command_line_shows_replicas_history_and_what_would_change(deployed):
+    """The history has who wanted what and why, and the gate and the owner of what failed."""
+
+    def mealkit(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "mealkit", "deploy", *words, "--target", "swarm"]
+        home = {"MEALKIT_HOME": str(deployed.kits.home.root)}
+        env = {**os.environ, **home}
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+    deployed.workload(**deployed.changed())
+    shown = mealkit("status", "rake")
+    lines = shown.stdout.splitlines()
+    assert lines[0].startswith("rake: revision ")
+    assert lines[1].split() == ["answering", "3", "of", "3", "replicas"]
+    assert shown.returncode == 0
+    rows = [line.split() for line in lines]
+    assert any(row[:3] == ["1", "kept", "rake:1.0.0"] for row in rows)
+    if failed := [line for line in lines if " failed " in line and "rake:1.0" in line]:
+        assert any("claims: TEST_FAILED (owner kit-author)" in line for line in failed)
+        assert any("ready: " in line and "(owner platform)" in line for line in failed)
+    differing = mealkit("diff", str(deployed.kits.good), str(deployed.folder / "deploy.yaml"))
+    assert "Env[CHANGE]: none -> " in differing.stdout
+    assert differing.returncode == 16
+    unknown = mealkit("status", "nothing-here")
+    assert unknown.returncode == 16
+    assert (
+        "error[CLUSTER_NOT_DEPLOYED] the swarm has no deployment 'nothing-here'" in unknown.stderr
+    )
 
 
 def test_a_stack_has_the_same_service(deployed, manager, tmp_path):
