@@ -7,7 +7,6 @@ begin with is left out: the first warns about it, and the second reads fewer fie
 from collections.abc import Mapping
 from typing import Any
 
-from mealkit.deploy.compose_text import compose_document
 from mealkit.deploy.one_host import (
     KEYS_TARGET,
     PIDS,
@@ -19,6 +18,7 @@ from mealkit.deploy.one_host import (
     user_of,
 )
 from mealkit.deploy.workload import Workload
+from mealkit.deploy.yaml_text import yaml_document
 from mealkit.paths import STATE
 
 _MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
@@ -88,3 +88,23 @@ def _service(workload: Workload) -> dict[str, Any]:
 def _device(workload: Workload) -> dict[str, Any]:
     count = workload.gpus.count if workload.gpus else 0
     return {"driver": "nvidia", "count": count, "capabilities": ["gpu", "utility", "compute"]}
+
+
+def compose_document(form: Mapping[str, Any]) -> str:
+    """Return a file for compose or Swarm, whose readers replace ``$NAME`` in every value.
+
+    No text in it is a variable of the machine that reads it.
+    """
+    return yaml_document(_literal(form))
+
+
+def _literal(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("$", "$$")
+        case Mapping():
+            return {key: _literal(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_literal(item) for item in value]
+        case _:
+            return value

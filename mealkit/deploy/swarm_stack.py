@@ -7,7 +7,7 @@ and says why an update failed.
 from collections.abc import Mapping
 from typing import Any
 
-from mealkit.deploy.compose_text import compose_document
+from mealkit.deploy.compose import compose_document
 from mealkit.deploy.one_host import PIDS, TMP_BYTES, memory_of, user_of
 from mealkit.deploy.swarm_service import (
     KEYS_TARGET,

@@ -12,6 +12,7 @@ from mealkit.clusters.swarm_services import (
     create_service,
     find_ours,
     remove_service,
+    remove_unused_secrets,
     update_service,
 )
 from mealkit.deploy.swarm_service import Revision
@@ -95,6 +96,7 @@ class Change:
         number = self.revision.number
         outcome = StoredOutcome.of_failure(number, found.gate, found.cause)
         store_outcome(self.sdk, self.name, outcome)
+        remove_unused_secrets(self.sdk, self.name)
         return failures([_refusal(self.name, number, found, service), found.cause])
 
 
