@@ -546,6 +546,12 @@ CATALOGUE: dict[str, Entry] = {
     "DEPLOYMENT_PART": Entry("the container belongs to a deployment, which decides when it runs", _CALLER, DeploymentError, 409, "mealkit down NAME takes the deployment down; mealkit rollback NAME goes back"),
     "IMAGE_IN_USE": Entry("a deployment runs the image, or keeps it for the way back", _CALLER, StoreError, 409, "upgrade the deployment until the revision is no longer kept, or take it down: mealkit down NAME"),
     "DEPLOYMENT_CLIENT": Entry("the deployment's containers are in another container client than the one that was named", _CALLER, DeploymentError, 409, "leave out --client, or take the deployment down first: mealkit down NAME"),
+    "SWARM_MISSING": Entry("the engine is not a manager of a swarm", _PLATFORM, DeploymentError, 503, "docker swarm init; or name a manager: DOCKER_HOST=ssh://MANAGER"),
+    "SWARM_FOREIGN": Entry("the swarm has a service of this name that mealkit did not create", _CALLER, DeploymentError, 409, "state another name in deploy.yaml"),
+    "SWARM_BUSY": Entry("another command changes the same deployment", _CALLER, DeploymentError, 409, "wait for the other command to end, then apply again"),
+    "SWARM_SECRET": Entry("the swarm lacks a secret that the deployment needs", _PLATFORM, DeploymentError, 404, "docker secret create NAME FILE; for the keys: mealkit deploy apply --keys FILE"),
+    "SWARM_IMAGE": Entry("a node cannot pull the image", _PLATFORM, DeploymentError, 502, "push the image to a registry that all nodes reach, and log in there where you run mealkit"),
+    "SWARM_UNSCHEDULED": Entry("no node of the swarm can take a container", _PLATFORM, DeploymentError, 503, "add a node that fits, or free one; docker node ls shows each node"),
     # Cost and audit
     "AUDIT_UNWRITABLE": Entry("the audit log cannot be written, and the kit answers nothing that it does not record", _PLATFORM, AuditError, 503, "make room on the disk of the audit log, or correct the folder's owner and mode; the kit goes on by itself"),
     "AUDIT_KEY": Entry("a key of the audit log is missing or is not valid", _CALLER, AuditError, 400, "name the file with the keys: --key FILE; in the container: MEALKIT_AUDIT_KEY_FILE"),

@@ -38,6 +38,8 @@ COMPUTED = {
     "kit/document.py": "its readers' methods hand on their callers' constants",
     "kit/files.py": "its readers' methods hand on their callers' constants",
     "kit/wording.py": "the code is chosen from constants by the kind of fault",
+    "pipeline/cluster/swarm_fit.py": "its callers' constants, for what a node lacks",
+    "pipeline/cluster/swarm_watch.py": "the table of Swarm's texts at the top of the module",
     "pipeline/configuration.py": "SETTINGS_INVALID, instead of the code that a kit's reader gave",
     "pipeline/machine/preflighting.py": "the first misfit's own code, which a check gave it",
     "pipeline/run/operations_file.py": "SETTINGS_INVALID, instead of the code that a kit's reader gave",

@@ -18,6 +18,8 @@ EXAMPLES = {
         "mealkit deploy render kubernetes my-kit --image host:5000/my-kit:1.0.0",
         "mealkit deploy render kubernetes my-kit deploy.yaml --output manifests",
         "mealkit deploy render helm my-kit --push host:5000/charts/my-kit",
+        "mealkit deploy render compose my-kit deploy.yaml --output .",
+        "mealkit deploy render quadlet my-kit deploy.yaml --output /etc/containers/systemd",
     ),
 }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 
 import typer
 
-from mealkit.cli import deploy_kubernetes
+from mealkit.cli import deploy_kubernetes, deploy_swarm
 from mealkit.cli.deploy import DeployFile, Image
 from mealkit.cli.deploy_kubernetes import ClusterOptions, RolloutOptions
 from mealkit.cli.options import (
@@ -29,6 +29,7 @@ EXAMPLES = {
     "apply": (
         "mealkit deploy apply my-kit --target kubernetes --why 'new prompts'",
         "mealkit deploy apply my-kit deploy.yaml --target kubernetes --context prod --json",
+        "mealkit deploy apply my-kit deploy.yaml --target swarm --keys keys.txt",
     ),
     "status": (
         "mealkit deploy status my-kit --target kubernetes",
@@ -43,7 +44,7 @@ EXAMPLES = {
 
 
 Target = Annotated[
-    Literal["kubernetes"],
+    Literal["kubernetes", "swarm"],
     typer.Option("--target", help="The cluster's kind.", show_default=False),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name.")]
@@ -60,6 +61,15 @@ Timeout = Annotated[
         show_default="by the sizes of image and weights",
     ),
 ]
+KeysFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys",
+        metavar="FILE",
+        help="For Swarm: the file of the keys' hashes (mealkit key new); it becomes a secret.",
+        show_default="the keys that the deployment has",
+    ),
+]
 ForceConflicts = Annotated[
     bool,
     typer.Option("--force-conflicts", help="Take over fields that other programs manage."),
@@ -73,6 +83,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
     *,
     target: Target,
     image: Image = None,
+    keys: KeysFile = None,
     why: Why = "",
     wait: Wait = True,
     timeout: Timeout = None,
@@ -91,8 +102,8 @@ def apply(  # noqa: PLR0913  one parameter for each option
     """Roll a kit out on a cluster, and return to the revision before if that fails.
 
     First the machine's policies decide about the image, the nodes are compared with the kit, and
-    the cluster is asked whether it accepts every object. The old pods answer until new ones are
-    ready. Exits with 16 if the rollout failed; then the revision before answers again.
+    the cluster is asked whether it accepts every object. The old replicas answer until new ones
+    are ready. Exits with 16 if the rollout failed; then the revision before answers again.
     """
     session = session_of(context)
     use_plain_http(plain_http)
@@ -102,6 +113,14 @@ def apply(  # noqa: PLR0913  one parameter for each option
             where = ClusterOptions(kubeconfig, kube_context, namespace)
             how = RolloutOptions(why, wait, timeout, check, force_conflicts)
             deploy_kubernetes.apply(workload, where, how, session, as_json=as_json)
+        case "swarm":
+            others = {
+                "--no-wait": not wait,
+                "--timeout": timeout,
+                "--force-conflicts": force_conflicts,
+            }
+            deploy_swarm.refuse({**others, "--namespace": namespace, "--context": kube_context})
+            deploy_swarm.apply(workload, keys, why, session, check=check, as_json=as_json)
         case _:
             assert_never(target)
 
@@ -127,7 +146,10 @@ def status(  # noqa: PLR0913
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Show a deployment's revision, pods and problems, with the owner of each."""
+    """Show a deployment's revision, replicas and problems, with the owner of each.
+
+    On Swarm it exits with 16 if a replica is missing.
+    """
     session = session_of(context)
     use_plain_http(plain_http)
     wanted = None
@@ -137,6 +159,9 @@ def status(  # noqa: PLR0913
         case "kubernetes":
             where = ClusterOptions(kubeconfig, kube_context, namespace)
             deploy_kubernetes.status(name, where, wanted, as_json=as_json)
+        case "swarm":
+            deploy_swarm.refuse({"--compare": compare, "--namespace": namespace})
+            deploy_swarm.status(name, as_json=as_json)
         case _:
             assert_never(target)
 
@@ -165,7 +190,7 @@ def rollback(  # noqa: PLR0913
 ) -> None:
     """Return a deployment to an earlier revision, which the cluster keeps.
 
-    The present pods answer until those of the earlier revision are ready.
+    The present replicas answer until those of the earlier revision are ready.
     """
     match target:
         case "kubernetes":
@@ -173,6 +198,9 @@ def rollback(  # noqa: PLR0913
             how = RolloutOptions(why, wait, timeout)
             session = session_of(context)
             deploy_kubernetes.rollback(name, revision, where, how, session, as_json=as_json)
+        case "swarm":
+            deploy_swarm.refuse({"--no-wait": not wait, "--timeout": timeout})
+            deploy_swarm.rollback(name, revision, why, session_of(context), as_json=as_json)
         case _:
             assert_never(target)
 
@@ -184,6 +212,7 @@ def diff(  # noqa: PLR0913
     *,
     target: Target,
     image: Image = None,
+    keys: KeysFile = None,
     force_conflicts: ForceConflicts = False,
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
@@ -192,7 +221,9 @@ def diff(  # noqa: PLR0913
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Show what an apply would change, by the cluster's own dry run; nothing is changed.
+    """Show what an apply would change; nothing is changed.
+
+    Kubernetes is asked for its own dry run; a service of Swarm is compared with the new one.
 
     Exits with 16 if there are differences.
     """
@@ -203,6 +234,9 @@ def diff(  # noqa: PLR0913
         case "kubernetes":
             where = ClusterOptions(kubeconfig, kube_context, namespace)
             deploy_kubernetes.diff(workload, where, session, force=force_conflicts, as_json=as_json)
+        case "swarm":
+            deploy_swarm.refuse({"--force-conflicts": force_conflicts, "--namespace": namespace})
+            deploy_swarm.diff(workload, keys, as_json=as_json)
         case _:
             assert_never(target)
 

@@ -275,6 +275,9 @@ class Publish(StrictModel):
     """The machine's address on which callers reach the kit."""
     port: Port | None = None
     """The machine's port; else the kit's own."""
+    mode: Literal["ingress", "host"] = "ingress"
+    """For Swarm, with the address 0.0.0.0: ingress, every node answers at the port; host, only the
+    nodes that run a replica."""
 
 
 class DeploymentFile(StrictModel):

@@ -14,6 +14,9 @@ class Format(StrEnum):
     KUBERNETES = "kubernetes"
     HELM = "helm"
     KSERVE = "kserve"
+    COMPOSE = "compose"
+    SWARM = "swarm"
+    QUADLET = "quadlet"
 
 
 def rendered(workload: "Workload", form: Format) -> Mapping[str, str]:
@@ -35,6 +38,18 @@ def rendered(workload: "Workload", form: Format) -> Mapping[str, str]:
             from mealkit.deploy.kserve import kserve_files  # noqa: PLC0415
 
             return kserve_files(workload)
+        case Format.COMPOSE:
+            from mealkit.deploy.compose import compose_files  # noqa: PLC0415
+
+            return compose_files(workload)
+        case Format.SWARM:
+            from mealkit.deploy.swarm_stack import stack_files  # noqa: PLC0415
+
+            return stack_files(workload)
+        case Format.QUADLET:
+            from mealkit.deploy.quadlet import quadlet_files  # noqa: PLC0415
+
+            return quadlet_files(workload)
         case _:
             assert_never(form)
 
@@ -46,5 +61,7 @@ def remarks(workload: "Workload", form: Format) -> list[str]:
             from mealkit.deploy.kubernetes_network import network_remarks  # noqa: PLC0415
 
             return list(network_remarks(workload))
+        case Format.COMPOSE | Format.SWARM | Format.QUADLET:
+            return []
         case _:
             assert_never(form)

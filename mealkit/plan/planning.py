@@ -280,12 +280,12 @@ def _run_config(lock: Lock) -> RunConfig:
         working_directory="/",
         exposed_port=lock.serving.port,
         stop_signal="SIGTERM",
-        health=_health(lock.runtime.interpreter),
+        health=health_of(lock.runtime.interpreter),
         labels=_labels(lock),
     )
 
 
-def _health(interpreter: str) -> HealthCheck:
+def health_of(interpreter: str) -> HealthCheck:
     """Return the check of an image with this Python.
 
     A model may load for long, and a start that fails ends the container by itself. An engine that

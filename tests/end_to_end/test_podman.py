@@ -1,5 +1,7 @@
 """``mealkit run`` and ``podman kube play`` in podman's own service, as root and without root."""
 
+import json
+import shlex
 from contextlib import closing
 
 import pytest
@@ -8,8 +10,9 @@ from fakes.how_to import file_in
 from fakes.little import Heard
 from fakes.served import Demo, assert_serves, free_port, wait_ready
 
-from mealkit.deploy.deployment_file import read_deployment_file
+from mealkit.deploy.deployment_file import DeploymentFile, read_deployment_file
 from mealkit.deploy.kubernetes import kubernetes_objects
+from mealkit.deploy.quadlet import quadlet_files
 from mealkit.deploy.workload import Workload
 from mealkit.deploy.yaml_text import yaml_document
 from mealkit.oci.reference import Reference
@@ -24,6 +27,8 @@ pytestmark = pytest.mark.online
 
 IMAGE = "localhost/my-kit:1"
 PINNED = Reference.parse(f"registry.example.org/kit@sha256:{'1' * 64}")
+# What systemd, a shell or podman could read as something else.
+HOSTILE = "a $HOME ${PATH} %n \"q\" 'x' \\ ; | `id` {{.ID}}"
 
 
 # Without root its networks are apart, so another service beside that of other tests is possible.
@@ -148,3 +153,42 @@ def test_kube_play_starts_the_pod_of_the_documentation(engine):
         assert (host["ReadonlyRootfs"], host["Memory"]) == (True, 600 * 2**20)
     finally:
         engine.podman.run("kube", "down", str(path))
+
+
+@pytest.mark.parametrize("engine", PODMANS[:1], indirect=True)
+def test_the_service_for_podman_4_starts_the_kit(engine, demo):
+    """Its own ``podman run`` line, without what needs systemd; each text arrives as it is."""
+    with closing(engine.sdk()) as sdk:
+        load(demo.image, [IMAGE], sdk)
+    port = free_port()
+    stated = {"name": "from-unit", "auth": "off", "environment": {"HOSTILE": HOSTILE}}
+    form = json.dumps({**stated, "publish": {"port": port}})
+    reference = Reference.parse(f"registry.example.org/team/my-kit@{demo.image.digest}")
+    file = DeploymentFile.model_validate_json(form)
+    unit = quadlet_files(Workload.of(lock_of(demo.image), reference, file))
+    text = unit["podman-4/from-unit.service"].replace("\\\n", "").replace(str(reference), IMAGE)
+    lines = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("ExecStart"))
+    try:
+        for name in ("ExecStartPre", "ExecStart"):
+            line = lines[name].lstrip("-").replace("%%", "%").replace("$$", "$")
+            done = engine.podman.run(*_without_systemd(shlex.split(line)[1:]))
+            assert done.returncode == 0, done.stderr
+        url = f"http://127.0.0.1:{port}"
+        wait_ready(url)
+        assert_serves(url)
+        (shown,) = json.loads(engine.podman.run("inspect", "from-unit").stdout)
+        assert f"HOSTILE={HOSTILE}" in shown["Config"]["Env"]
+        assert shown["HostConfig"]["ReadonlyRootfs"]
+        assert shown["HostConfig"]["PidsLimit"] == 4096
+    finally:
+        engine.podman.run("rm", "--force", "--time=0", "from-unit")
+
+
+def _without_systemd(words: list[str]) -> list[str]:
+    """Drop the unit's control group, and the health check, which podman runs by a timer."""
+    found, is_value = [], False
+    for word in words:
+        if not is_value and not word.startswith(("--health-", "--cgroups=")):
+            found.append(word)
+        is_value = word.startswith("--health-")
+    return found

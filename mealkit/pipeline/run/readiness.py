@@ -58,6 +58,12 @@ class Trust:
         )
         return cls(claims, is_ours, memory_bytes)
 
+    @classmethod
+    def of_image(cls, memory_bytes: int | None) -> "Trust":
+        """Return the trust for a container whose image was not built by this command."""
+        claims = Attribution(runs_own_code=True, uses_gpu=False)
+        return cls(claims, built_here=False, memory_bytes=memory_bytes)
+
 
 def wait_until_ready(
     client: ContainerClient,
