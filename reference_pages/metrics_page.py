@@ -7,11 +7,15 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from mealkit.errors import problem
+from mealkit.ledger.budget_rules import Balance, BudgetRule
+from mealkit.ledger.periods import span_of
 from mealkit.recipe.data_contract import RULES, DataContract, InputContract, LengthRule
 from mealkit.recipe.lock import read_lock
+from mealkit.recipe.operations import Budget
 from mealkit.runtime.api.endpoints import ENDPOINTS
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.state import Lifecycle, Status
+from mealkit.runtime.watch.budget_metrics import BudgetGauges
 from mealkit.runtime.watch.metrics import Metrics
 
 _ABOUT = """\
@@ -30,7 +34,9 @@ _LABELS = {
     "image": "the image's digest; empty if it was not stated at the start",
     "engine": "the engine's name",
     "team": "the team that owns the kit",
-    "key": "the name of the caller's key; `-` for callers without one",
+    "key": "the name of the caller's key; `-` without one, empty for all keys",
+    "budget": "the budget's name; `key:NAME` is the budget of a key's line",
+    "unit": "the currency of `ops.cost`, or `tokens`",
     "type": "`input` or `output`",
     "case": "the name of the kit's first case",
     "state": ", ".join(f"`{status}`" for status in Status),
@@ -98,6 +104,9 @@ def _families() -> list[Metric]:
     metrics.failed(problem("REQUEST_TIMEOUT", ""))
     metrics.compared("salt", is_met=True)
     metrics.watch_audit()
+    budget = BudgetRule.of(Budget(name="monthly", tokens=1))
+    balance = Balance(budget, "", span_of(budget.period, 0.0))
+    metrics.register(BudgetGauges(lambda: [balance], "EUR"))
     metrics.watch_data(_CONTRACT).watch_drift(lambda: {"input": 0.0})
     families = text_string_to_metric_families(metrics.text().decode())
     return sorted(families, key=lambda family: family.name)

@@ -8,6 +8,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
@@ -19,6 +20,8 @@ from mealkit.ledger.usage_database import DatabaseError, UsageDatabase
 _BATCH = 256
 PATIENCE_SECONDS = 5.0
 _AGAIN_SECONDS = 0.2
+# A request that ended less than this before a kill may count as one in flight.
+_LINGER_SECONDS = 0.02
 _BEAT_SECONDS = 5.0
 
 
@@ -148,11 +151,19 @@ class Bookkeeper:
         try:
             left = max(0.0, self._beat_at - time.monotonic())
             batch.add(self._items.get(timeout=left))
-            while not batch.is_last and batch.size < _BATCH:
-                batch.add(self._items.get_nowait())
+            self._fill(batch)
+            if not batch.wishes and not batch.is_last:
+                # No caller waits: one transaction for these and the next request is cheaper.
+                batch.add(self._items.get(timeout=_LINGER_SECONDS))
+                self._fill(batch)
         except Empty:
             pass
         return batch
+
+    def _fill(self, batch: _Batch) -> None:
+        with suppress(Empty):
+            while not batch.is_last and batch.size < _BATCH:
+                batch.add(self._items.get_nowait())
 
     def _work(self, batch: _Batch) -> None:
         """Work until the batch is done, however long the database cannot be used."""

@@ -1,7 +1,7 @@
 """Budgets as values, and the rule that decides: what is spent, reserved and estimated must fit."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from mealkit.ledger.periods import Span
@@ -90,7 +90,10 @@ class Balance:
 
     def copy(self) -> "Balance":
         """Return the balance as it is now."""
-        return replace(self)
+        return Balance(
+            *(self.rule, self.owner, self.span, self.id, self.nano, self.tokens),
+            *(self.reserved_nano, self.reserved_tokens),
+        )
 
     def used_part(self) -> float:
         """Return the largest part of a limit that is used: 1 and more if nothing is left."""

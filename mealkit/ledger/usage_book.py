@@ -5,7 +5,6 @@ book it, its reservation is replaced by what it used: without one nothing is boo
 booked before. So no order of kills and restarts books a request twice.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -172,7 +171,7 @@ class UsageBook:
             found = database.rows(
                 "SELECT number, balances FROM mealkit_reservation WHERE process = ?", (process,)
             )
-            self._lock(sorted({row for _, rows in found for row in json.loads(rows)}), {})
+            self._lock(sorted({row for _, rows in found for row in _ids_of(rows)}), {})
             left = database.rows(
                 "DELETE FROM mealkit_reservation WHERE process = ?"
                 " RETURNING hour, kit, key_name, currency, nano, tokens, balances",
@@ -182,7 +181,7 @@ class UsageBook:
             # Whether they would have been tokens of the prompt or the answer is not known.
             used = sorted((*row[:4], 1, row[5], 0, row[4], 0) for row in left)
             for *_, nano, tokens, rows in left:
-                changes.spend(json.loads(rows), Amount(nano, tokens), Amount(nano, tokens))
+                changes.spend(_ids_of(rows), Amount(nano, tokens), Amount(nano, tokens))
             self._write(changes)
             self._add_usage(used)
         return len(left)
@@ -314,7 +313,7 @@ class UsageBook:
                 rows.append(
                     (
                         *(verdict.process, wish.number, verdict.hour, self._kit, wish.key),
-                        *(self._currency, estimate.nano, estimate.tokens, json.dumps(ids)),
+                        *(self._currency, estimate.nano, estimate.tokens, ",".join(map(str, ids))),
                     )
                 )
         if rows:
@@ -355,6 +354,10 @@ class UsageBook:
 
 
 _MOST_ROWS = 500
+
+
+def _ids_of(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
 
 
 def _rows(verdict: Verdict) -> list[int]:

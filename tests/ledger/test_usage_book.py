@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -186,6 +187,57 @@ def test_what_a_killed_process_reserved_is_booked_once(tmp_path):
         assert balances(one) == [("monthly", "", 6, 20, 0, 10)]
         assert usage(one) == [("a", 2, 20, 6)]
     assert len(list(tmp_path.glob("*.alive"))) == 1
+
+
+WORKS = """
+    import asyncio, os, sys
+    from pathlib import Path
+    from mealkit.ledger.bookkeeper import Bookkeeper
+    from mealkit.ledger.budget_rules import BudgetRule
+    from mealkit.ledger.prices import Amount
+    from mealkit.ledger.usage_book import Used
+    from mealkit.ledger.usage_sqlite import SqliteUsage
+    from mealkit.recipe.operations import Budget
+
+    keeper = Bookkeeper(lambda: SqliteUsage(Path(sys.argv[1])), "kit", "EUR", lambda _: None)
+    rules = (BudgetRule.of(Budget(name="monthly", tokens=10**9)),)
+
+    async def work():
+        while True:
+            admitted = await keeper.admit("a", Amount(0, 10), rules)
+            os.write(1, b"a")
+            keeper.book(admitted, Used(1, 7, 0, 0, 0))
+
+    keeper.start()
+    asyncio.run(work())
+"""
+KILLS = 200 if os.environ.get("MEALKIT_TESTS_COMPLETE") else 3
+
+
+def test_kills_at_any_point_lose_nothing(tmp_path):
+    """Whenever a process is killed, each request that it admitted is booked once."""
+    path, draw = tmp_path / "usage.sqlite", random.Random(3)
+    admitted = 0
+    command = [sys.executable, "-c", textwrap.dedent(WORKS), str(path)]
+    for _ in range(KILLS):
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            until = draw.randrange(1, 200)
+            admitted += len(process.stdout.read(until))
+            process.kill()
+            admitted += len(process.stdout.read())
+    with closing(SqliteUsage(path)) as database:
+        UsageBook(database, KIT, "EUR").settle_dead()
+        ((_, requests, tokens, _),) = usage(database)
+        # One that was admitted may have been killed before it could say so.
+        assert admitted <= requests <= admitted + KILLS
+        assert balances(database) == [("monthly", "", 0, tokens, 0, 0)]
+        # Those that were in flight are booked by their estimates, 10 instead of 7.
+        by_estimate = tokens - 7 * requests
+        assert by_estimate % 3 == 0
+        assert requests - by_estimate // 3 >= admitted - 10 * KILLS
+        print(
+            f"{KILLS} kills, {admitted} admitted, {requests} booked, {by_estimate // 3} by estimate"
+        )
 
 
 def test_what_a_lost_replica_reserved_is_booked_once(server):

@@ -13,7 +13,10 @@ _ANY = "*"
 _METHODS = "GET, POST"
 # How long a browser may remember the permission; browsers use at most two hours.
 _SECONDS = "7200"
-_READABLE = "Retry-After, X-Mealkit-Data-Warnings, X-Mealkit-Recipe, X-Mealkit-Seed, X-Request-Id"
+_READABLE = (
+    "Retry-After, X-Mealkit-Budget, X-Mealkit-Budget-Warning, X-Mealkit-Data-Warnings,"
+    " X-Mealkit-Recipe, X-Mealkit-Seed, X-Request-Id"
+)
 _NAMES = re.compile(r"[A-Za-z0-9-]{1,64}(?: ?, ?[A-Za-z0-9-]{1,64}){0,63}")
 
 

@@ -33,6 +33,47 @@ def test_lines_that_are_no_keys(line):
     assert caught.value.problems[0].where == "/keys"
 
 
+HASH = f"sha256:{'0' * 64}"
+
+
+def test_a_line_with_rules():
+    """Fields after the name say what a key may do; the line can be written again from them."""
+    line = (
+        f"{HASH} team expires=2027-01-01T00:00:00Z scopes=/v1/embeddings,/v1/models"
+        " rate=60/minute budget=10.00/month"
+    )
+    (kept,) = read_keys(line, "keys")
+    assert kept.line == line
+    assert kept.rules.expires_unix_seconds == 1798761600
+    assert kept.rules.scopes == ("/v1/embeddings", "/v1/models")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ("owner=mk_abc", "field 1 is not one of expires=, scopes=, rate=, budget="),
+        ("rate=60/minute mk_abc", "field 2 is not one of"),
+        ("rate=1/minute rate=mk_abc", "rate is stated twice"),
+        ("expires=2027-13-01T00:00:00Z", "expires is not of the form"),
+        ("expires=mk_abc", "expires is not of the form"),
+        ("scopes=mk_abc", "scopes is not of the form"),
+        ("scopes=", "scopes is not of the form"),
+        ("rate=0/minute", "rate is not of the form"),
+        ("rate=9999999999/minute", "rate is not of the form"),
+        ("budget=0.00/month", "budget is not of the form"),
+        ("budget=10.00/year", "budget is not of the form"),
+        ("budget=-1/month", "budget is not of the form"),
+    ],
+)
+def test_a_field_that_is_not_valid(fields, words):
+    """A wrong field is named with its line; no other text of the line is shown: it may be a key."""
+    with pytest.raises(MealkitError) as caught:
+        read_keys(f"\n{HASH} team {fields}", "keys")
+    message = caught.value.problems[0].message
+    assert f"line 2: {words}" in message
+    assert "mk_abc" not in message
+
+
 def test_one_name_one_key():
     """Two keys with one name could not be told apart."""
     lines = "\n".join(new_key("a")[1].line for _ in range(2))

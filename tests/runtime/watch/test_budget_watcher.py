@@ -220,6 +220,17 @@ def test_a_key_has_a_budget_of_its_own(ask):
     assert ask("plain").status_code == 200
 
 
+def test_budgets_that_cannot_be_stored_admit_nothing(start, make_api_lock):
+    """Where usage cannot be written, requests are refused: a cap that is not counted is no cap."""
+    environment = ops(budgets=[{"name": "monthly", "tokens": 1000}])
+    kit = start(make_api_lock(), environment=environment | {"MEALKIT_RECORDS": "/dev/null/records"})
+    answer = kit.wait_ready().chat("hello")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (503, "BUDGET_UNAVAILABLE")
+    assert (error["owner"], answer.headers["Retry-After"]) == ("platform", "5")
+    assert "Not a directory" in error["message"]
+
+
 @pytest.mark.parametrize(
     ("cost", "words"),
     [
