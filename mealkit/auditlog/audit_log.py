@@ -121,6 +121,7 @@ class AuditLog:
         self._begin(found)
         if settings.stops:
             self._reserve()
+        self._is_dirty.set()
         self._syncing = threading.Thread(target=self._sync_often, name="audit log", daemon=True)
         self._syncing.start()
 
