@@ -48,7 +48,8 @@ def audit_places(targets: Sequence[str], home: Home) -> list[Path]:
         path = Path(target)
         if not path.exists():
             kept = records_of(target, home) / AUDIT_FOLDER
-            if not kept.exists():
+            # A path that does not exist is not a kit's name.
+            if "/" in target or not kept.exists():
                 raise _missing(
                     path, f"{target} is neither a path nor a kit that has an audit log here"
                 )
