@@ -29,6 +29,7 @@ from benchmarks.topics.fit import fits
 from benchmarks.topics.fleet import fleets
 from benchmarks.topics.preflight import preflights
 from benchmarks.topics.pushes import pushes
+from benchmarks.topics.records import records
 from benchmarks.topics.requests import requests
 from benchmarks.topics.signatures import signatures
 from benchmarks.topics.starts import starts
@@ -49,6 +50,7 @@ TOPICS: Mapping[str, Topic] = {
     "start": starts,
     "requests": requests,
     "contract": contracts,
+    "audit": records,
     "chat": chats,
     "test": tests,
     "throughput": throughputs,

@@ -28,7 +28,7 @@ from mealkit.auditlog.audit_line import (
     tail_of,
     unsigned,
 )
-from mealkit.auditlog.chain_folder import chain_files, file_at, free_chains, number_of
+from mealkit.auditlog.chain_folder import chain_files, file_at, free_chains, number_of, sync_folder
 from mealkit.auditlog.chain_reader import Fault
 from mealkit.auditlog.checkpoint import Checkpoint
 from mealkit.auditlog.resuming import Resumption, resumption_of
@@ -121,6 +121,7 @@ class AuditLog:
         self._begin(found)
         if settings.stops:
             self._reserve()
+        self._is_dirty.set()
         self._syncing = threading.Thread(target=self._sync_often, name="audit log", daemon=True)
         self._syncing.start()
 
@@ -235,7 +236,7 @@ class AuditLog:
             self._put("head", encoded(head))
             os.fsync(self._file)
             partial.rename(path)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         except OSError:
             os.close(self._file)
             self._file, self._size_bytes, self._number, self._code = before
@@ -389,14 +390,6 @@ def _first_number(path: Path) -> int:
     with path.open("rb") as stream:
         head = parsed(stream.readline(MAX_LINE_BYTES)[:-1])
     return head["n"] if head else 0
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _now() -> str:

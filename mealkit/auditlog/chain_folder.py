@@ -73,6 +73,19 @@ def free_chains(folder: Path) -> Iterator[tuple[Path, int]]:
         yield chain, lock
 
 
+def sync_folder(folder: Path) -> None:
+    """Write a folder's names to the disk.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _named(chain: Path) -> Iterator[tuple[Path, re.Match[str]]]:
     for path in chain.iterdir():
         if match := _FILE.fullmatch(path.name):

@@ -30,7 +30,8 @@ EXAMPLES = {
 Targets = Annotated[
     list[str],
     typer.Argument(
-        metavar="TARGET...", help="Deployments, folders with audit logs, or the files of one."
+        metavar="TARGET...",
+        help="Names of kits or deployments, folders with audit logs, or the files of one.",
     ),
 ]
 Keys = Annotated[
@@ -86,7 +87,7 @@ def verify(
     from mealkit.pipeline.signatures.key_files import trusted_keys
 
     session = session_of(context)
-    places = audit_places(targets)
+    places = audit_places(targets, session.home)
     given = given_checkpoints(checkpoint, trusted_keys(public_key))
     keys = keys_for(places, key)
     progress = session.progress(as_json=as_json)
@@ -101,6 +102,7 @@ def verify(
 
 
 def show(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
     targets: Targets,
     *,
     request: Annotated[
@@ -133,7 +135,7 @@ def show(  # noqa: PLR0913  one parameter for each option
     from mealkit.pipeline.audit.audit_entries import Wanted, found_entries
     from mealkit.pipeline.audit.audit_logs import audit_places, found_chains
 
-    chains = found_chains(audit_places(targets))
+    chains = found_chains(audit_places(targets, session_of(context).home))
     wanted = Wanted(request, caller, since, until, outcome, problem)
     count = 0
     for entry in found_entries(chains, wanted):
@@ -176,7 +178,7 @@ def checkpoint(  # noqa: PLR0913  one parameter for each option
 
     session = session_of(context)
     progress = session.progress(as_json=as_json)
-    places = audit_places(targets)
+    places = audit_places(targets, session.home)
     passphrase = PassphraseSource(passphrase_fd, passphrase_file)
     secret = signing_key_at(sign_key, passphrase, progress)
     keys = keys_for(places, key)

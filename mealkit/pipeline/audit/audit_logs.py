@@ -14,6 +14,8 @@ from mealkit.auditlog.chain_folder import AUDIT_FOLDER, KEY_NAME, chain_files, c
 from mealkit.auditlog.checkpoint import Checkpoint, checkpoints_in
 from mealkit.auditlog.signed_checkpoint import SignedCheckpoint, signed_checkpoint
 from mealkit.errors import MealkitError, failure
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.run.kept_records import records_of
 from mealkit.trust.bundle import BUNDLE_TYPE, MAX_BUNDLE_BYTES, read_bundle
 from mealkit.trust.keyring import KeyRing
 from mealkit.untrusted import UntrustedError, open_regular, read_file
@@ -35,9 +37,25 @@ class FoundChain:
         return sum(path.stat().st_size for path in self.files)
 
 
-def audit_places(targets: Sequence[str]) -> list[Path]:
-    """Return the folders and files that targets name."""
-    return [Path(target) for target in targets]
+def audit_places(targets: Sequence[str], home: Home) -> list[Path]:
+    """Return the folders and files that targets name: paths, or names of kits that ran here.
+
+    Raises:
+        AuditError: ``AUDIT_MISSING``, a name is neither.
+    """
+    places = []
+    for target in targets:
+        path = Path(target)
+        if not path.exists():
+            kept = records_of(target, home) / AUDIT_FOLDER
+            # A path that does not exist is not a kit's name.
+            if "/" in target or not kept.exists():
+                raise _missing(
+                    path, f"{target} is neither a path nor a kit that has an audit log here"
+                )
+            path = kept
+        places.append(path)
+    return places
 
 
 def found_chains(targets: Sequence[Path]) -> list[FoundChain]:
@@ -184,4 +202,8 @@ def _missing(path: Path, message: str) -> MealkitError:
 
 
 def _unreadable(path: Path, error: OSError) -> MealkitError:
-    return _missing(path, f"{path} cannot be read: {error.strerror}")
+    hint = None
+    if isinstance(error, PermissionError):
+        hint = "the log belongs to the kit's user: run the command as root, or copy the log"
+    message = f"{error.filename or path} cannot be read: {error.strerror}"
+    return failure("AUDIT_MISSING", message, where=str(path), hint=hint)

@@ -28,10 +28,10 @@ from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.http.accepted import AcceptedConnections, possible_connections
 from mealkit.runtime.http.protocol import OneWriteProtocol
 from mealkit.runtime.life.canary import Canary
+from mealkit.runtime.life.exchange_watchers import Watching
 from mealkit.runtime.life.start import Startup
 from mealkit.runtime.life.supervise import Supervisor
 from mealkit.runtime.life.warm_up import probe, warm
-from mealkit.runtime.life.watching import Watching
 from mealkit.runtime.life.worker_process import end_others
 from mealkit.runtime.state import Status
 from mealkit.runtime.watch.journal import Journal
