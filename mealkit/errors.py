@@ -545,6 +545,7 @@ CATALOGUE: dict[str, Entry] = {
     "DEPLOYMENT_DOWN": Entry("the deployment could neither change nor go back: no revision answers", _PLATFORM, DeploymentError, 503, "correct what the message names, then: mealkit status NAME, which tries again"),
     "DEPLOYMENT_PART": Entry("the container belongs to a deployment, which decides when it runs", _CALLER, DeploymentError, 409, "mealkit down NAME takes the deployment down; mealkit rollback NAME goes back"),
     "IMAGE_IN_USE": Entry("a deployment runs the image, or keeps it for the way back", _CALLER, StoreError, 409, "upgrade the deployment until the revision is no longer kept, or take it down: mealkit down NAME"),
+    "CONSOLE_READ_ONLY": Entry("the console only shows, and does not change anything", _CALLER, DeploymentError, 403, "start it with: mealkit console --allow-changes"),
     "DEPLOYMENT_CLIENT": Entry("the deployment's containers are in another container client than the one that was named", _CALLER, DeploymentError, 409, "leave out --client, or take the deployment down first: mealkit down NAME"),
     "SWARM_MISSING": Entry("the engine is not a manager of a swarm", _PLATFORM, DeploymentError, 503, "docker swarm init; or name a manager: DOCKER_HOST=ssh://MANAGER"),
     "SWARM_FOREIGN": Entry("the swarm has a service of this name that mealkit did not create", _CALLER, DeploymentError, 409, "state another name in deploy.yaml"),

@@ -108,7 +108,7 @@ def chat(start_shared, make_api_lock):
 def keyed(start_shared, make_api_lock):
     """A kit of embeddings that requires a key, and the key."""
     key, kept = new_key("team")
-    environment = {"MEALKIT_KEYS": kept.line, "MEALKIT_OPEN": "metrics"}
+    environment = {"MEALKIT_KEYS": kept.line, "MEALKIT_OPEN": ""}
     return start_shared(make_api_lock(Task.EMBEDDINGS), environment=environment).wait_ready(), key
 
 
@@ -320,23 +320,56 @@ def test_a_key_opens_the_page(keyed, visit):
     assert rows.count() == 3
     assert rows.nth(1).locator("td").nth(3).inner_text() == "1.000"
     assert key not in page.url
+    # The metrics need the key here, too.
+    page.locator("#now").get_by_text("Waiting", exact=True).wait_for()
     page.reload()
     page.get_by_label("Text 1", exact=True).wait_for()
     assert "$MEALKIT_API_KEY" in page.locator("#calls pre").first.inner_text()
     assert key not in "".join(kit.raw)
 
 
-def test_labels_and_rankings(start_shared, make_api_lock, visit):
-    """Labels have bars, documents an order."""
-    page = visit(start_shared(make_api_lock(Task.CLASSIFICATION)).wait_ready())
-    send(page)
-    page.locator(".bars").wait_for()
-    assert page.locator(".bars > div").first.inner_text().split() == ["short", "75.0", "%"]
-    page = visit(start_shared(make_api_lock(Task.RERANKING)).wait_ready())
+def test_an_open_page_asks_for_the_key(start_shared, make_api_lock, visit):
+    """MEALKIT_OPEN=docs shows the page to all; its requests wait for a key in the field."""
+    key, kept = new_key("team")
+    environment = {"MEALKIT_KEYS": kept.line, "MEALKIT_OPEN": "docs"}
+    kit = start_shared(make_api_lock(Task.RERANKING), environment=environment).wait_ready()
+    page = visit(kit, ignored=("401",))
+    assert "kit 1.0" in page.title()
+    page.locator("#trying").get_by_text("REQUEST_KEY").wait_for()
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Use", exact=True).click()
     page.get_by_label("Query").fill("second")
     send(page)
     page.locator(".ranking li").first.wait_for()
     assert page.locator(".ranking li").first.inner_text().startswith("a second one")
+
+
+def test_below_a_prefix(chat, browser):
+    """All addresses are relative, so a proxy may add a prefix."""
+    base = str(chat.client.base_url).rstrip("/")
+    context = browser.new_context()
+    page = context.new_page()
+
+    def proxy(route):
+        path = route.request.url.removeprefix(f"{base}/kits/soup")
+        assert path != route.request.url
+        route.fulfill(response=route.fetch(url=f"{base}{path}"))
+
+    page.route("**/*", proxy)
+    for path in ("/", "/docs"):
+        page.goto(f"{base}/kits/soup{path}")
+        page.get_by_label("Message", exact=True).fill("below a prefix")
+        send(page)
+        page.locator(".turn.assistant").get_by_text("BELOW A PREFIX").wait_for()
+    context.close()
+
+
+def test_labels(start_shared, make_api_lock, visit):
+    """Labels have bars."""
+    page = visit(start_shared(make_api_lock(Task.CLASSIFICATION)).wait_ready())
+    send(page)
+    page.locator(".bars").wait_for()
+    assert page.locator(".bars > div").first.inner_text().split() == ["short", "75.0", "%"]
 
 
 def test_a_form_of_the_papers_inputs(start_shared, make_shared_lock, visit):

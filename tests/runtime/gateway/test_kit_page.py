@@ -61,3 +61,12 @@ def test_an_open_page(start):
     answer = kit.client.get("/", headers=BROWSER)
     assert answer.status_code == 200
     assert "data-needs-key" in answer.text
+
+
+def test_each_address_has_its_page(start):
+    """Pages are kept by their address, and not for more addresses than a kit has."""
+    kit = start().wait_ready()
+    for number in (*range(1, 12), 1):
+        host = f"10.0.0.{number}:8000"
+        page = kit.client.get("/docs", headers={"Host": host}).text
+        assert f"curl http://{host}/v1/embeddings" in page
