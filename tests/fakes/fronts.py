@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import docker
 
@@ -82,9 +83,9 @@ class Deployment:
         self.revisions.append(name)
         return f"{name}:8000"
 
-    def ask(self, path: str = "/", method: str = "GET", **options) -> tuple[int, dict]:
+    def ask(self, path: str = "/") -> tuple[int, dict[str, Any]]:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as caller:
-            caller.request(method, path, **options)
+            caller.request("GET", path)
             answer = caller.getresponse()
             return answer.status, json.loads(answer.read())
 
