@@ -21,6 +21,7 @@ from fakes.container_engines import ENGINES, Engine
 
 from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
 from mealkit.containers.sandbox import Sandbox
+from mealkit.pipeline.home import Home
 
 REPOSITORY = Path(__file__).parents[2]
 ANOTHER_USER = 65531
@@ -150,6 +151,12 @@ def engine(request: pytest.FixtureRequest, running_engine) -> Engine:
 def probe_image(engine: Engine, probe_in) -> str:
     """The probe in the engine."""
     return probe_in(engine)
+
+
+@pytest.fixture(scope="session")
+def front_home(test_cache: Path) -> Home:
+    """A home whose image of the front is made once per machine."""
+    return Home(test_cache / "front-home")
 
 
 @pytest.fixture

@@ -1,132 +1,29 @@
 """The front on a real Docker: upgrades under load, kills, restarts, and what HTTP asks of it."""
 
 import http.client
-import io
 import json
 import os
 import socket
-import tarfile
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from contextlib import closing
+from dataclasses import replace
 
 import docker
 import pytest
-from fakes import revision_server
 from fakes.container_engines import Engine
+from fakes.fronts import Deployment, deployed
 from fakes.load import Load
 
-from mealkit.containers.container import LoadedImage, Mount, Restart, RunSpec
-from mealkit.containers.docker import DockerClient
-from mealkit.containers.front import Front
+from mealkit.containers.container import Restart
 from mealkit.containers.front_config import CONFIG_FOLDER
-from mealkit.containers.front_spec import FrontSpec
 from mealkit.errors import MealkitError
 from mealkit.paths import USER_ID
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.front_image import open_front
 from mealkit.progress import SILENT
 
-pytestmark = [pytest.mark.docker, pytest.mark.online, pytest.mark.xdist_group("podman")]
-
-
-@pytest.fixture(scope="module")
-def front_home(test_cache: Path) -> Home:
-    """A home whose image of the front is made once per machine."""
-    return Home(test_cache / "front-home")
-
-
-def with_links(client: docker.DockerClient) -> str:
-    """Make an image with nothing but links: the programs are this machine's, which are mounted."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name in ("bin", "lib", "lib64"):
-            link = tarfile.TarInfo(name)
-            link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
-            archive.addfile(link)
-        for name in ("usr", "app", "tmp", "var/lib/mealkit"):
-            folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-            archive.addfile(folder)
-    said = client.api.import_image_from_data(
-        packed.getvalue(),
-        repository="localhost/mealkit-test-revision",
-        tag=uuid.uuid4().hex,
-        changes=['ENTRYPOINT ["/usr/bin/python3", "-I", "/app/server.py"]'],
-    )
-    return str(json.loads(said.strip().splitlines()[-1])["status"])
-
-
-@dataclass
-class Deployment:
-    """A front with revisions, as a deployment uses it."""
-
-    client: DockerClient
-    front: Front
-    spec: FrontSpec
-    home: Home
-    image: str
-    revisions: list[str] = field(default_factory=list)
-
-    @property
-    def port(self) -> int:
-        return self.front.state().port
-
-    def start(self, revision: str, restart: Restart = Restart.NO) -> str:
-        """Start a revision; return its target when it listens."""
-        name = f"{self.spec.name}-{revision}"
-        self.client.start(
-            RunSpec(
-                name=name,
-                kit="revision",
-                recipe="sha256:0",
-                content=LoadedImage(self.image),
-                container_port=8000,
-                environment={"REVISION": revision},
-                mounts=(
-                    Mount(Path("/usr"), "/usr"),
-                    Mount(Path(revision_server.__file__), "/app/server.py"),
-                ),
-                network=self.front.network,
-                restart=restart,
-                is_published=False,
-            )
-        )
-        self.revisions.append(name)
-        return f"{name}:8000"
-
-    def ask(self, path: str = "/", method: str = "GET", **options) -> tuple[int, dict]:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as caller:
-            caller.request(method, path, **options)
-            answer = caller.getresponse()
-            return answer.status, json.loads(answer.read())
-
-    def remove(self, target: str) -> None:
-        name = target.partition(":")[0]
-        self.client.stop(name, 30)
-        self.client.remove(name)
-        self.revisions.remove(name)
-
-
-@contextmanager
-def deployed(engine: Engine, home: Home) -> Iterator[Deployment]:
-    client, name = engine.client(), f"test-{uuid.uuid4().hex[:8]}"
-    spec = FrontSpec(name, "127.0.0.1", 0, f"mealkit-{name}")
-    front = open_front(client, spec, home, SILENT)
-    with closing(engine.sdk()) as sdk:
-        image = with_links(sdk)
-        made = Deployment(client, front, spec, home, image)
-        try:
-            front.ensure()
-            yield made
-        finally:
-            for revision in made.revisions:
-                client.remove(revision)
-            front.remove()
-            sdk.images.remove(image, force=True)
+pytestmark = [pytest.mark.docker, pytest.mark.online, pytest.mark.xdist_group("front")]
 
 
 @pytest.fixture(scope="module")
@@ -398,16 +295,3 @@ def test_a_foreign_container_is_left_alone(deployment, tmp_path):
         finally:
             foreign.remove()
             front.remove()
-
-
-@pytest.mark.podman
-def test_podman_keeps_the_address_too(front_home, running_engine):
-    """In podman of root, a switch moves the requests, and closes no connection."""
-    with (
-        deployed(running_engine("podman"), front_home) as made,
-        closing(http.client.HTTPConnection("127.0.0.1", made.port, timeout=60)) as caller,
-    ):
-        for name in ("one", "two"):
-            made.front.route(made.start(name))
-            assert json.loads(asked(caller, "/").read())["revision"] == name
-            assert caller.sock is not None
