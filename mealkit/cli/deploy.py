@@ -9,7 +9,7 @@ import typer
 
 from mealkit.cli.options import AllowFolder, PlainHttp, RecipeTarget, session_of, use_plain_http
 from mealkit.cli.output import print_line, printable, say
-from mealkit.deploy.formats import Format
+from mealkit.deploy.rendered_formats import Format
 from mealkit.errors import failure
 
 HELP = "Run a kit on a cluster, by the cluster's own means."
@@ -68,7 +68,7 @@ def render(  # noqa: PLR0913  one parameter for each option
     The image is named by its digest, so the files always mean the same. A tag is looked up in its
     registry.
     """
-    from mealkit.deploy.formats import remarks, rendered
+    from mealkit.deploy.rendered_formats import remarks, rendered
     from mealkit.pipeline.cluster.deployment_target import DeployRequest, workload_of
     from mealkit.pipeline.cluster.rendered_files import write_files
 

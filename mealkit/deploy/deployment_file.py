@@ -6,11 +6,23 @@ which are the strictest: what is valid here is valid for Swarm, compose and syst
 
 import json
 from enum import StrEnum
-from ipaddress import ip_network
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from mealkit.deploy.cluster_strings import (
+    Annotations,
+    Cidr,
+    DeploymentName,
+    DnsLabel,
+    DnsName,
+    KeyOfSecret,
+    LabelKey,
+    Labels,
+    LabelValue,
+    Origin,
+    Port,
+)
 from mealkit.errors import CATALOGUE, MealkitError, Problem, failure, failures, problem
 from mealkit.kit.document import read_document
 from mealkit.kit.files import decoded
@@ -31,52 +43,6 @@ RESERVED_VARIABLES = frozenset(
     (*_OWN, *_OWN_TOO, "MEALKIT_STATE", "MEALKIT_TERMINATION_LOG", "MEALKIT_AUDIT_KEY_FILE")
 )
 """Environment variables that the rendered files set themselves."""
-
-# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
-DeploymentName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", max_length=40)
-]
-"""A name that is left room for suffixes, such as -candidate, within 63 characters."""
-DnsLabel = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
-]
-DnsName = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$",
-        max_length=253,
-    ),
-]
-# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
-LabelKey = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?"
-        r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$",
-        max_length=317,
-    ),
-]
-LabelValue = Annotated[
-    str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
-]
-KeyOfSecret = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=_MOST)]
-Annotations = Annotated[dict[LabelKey, MaybeLine], Field(max_length=_MOST)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Origin = Annotated[
-    str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]{1,255})$")
-]
-
-
-def _network(text: str) -> str:
-    ip_network(text)
-    return text
-
-
-Cidr = Annotated[
-    str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"), AfterValidator(_network)
-]
-"""A range of addresses: 10.0.0.0/8."""
 
 
 class Resources(StrictModel):
