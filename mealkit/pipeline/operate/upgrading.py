@@ -23,10 +23,10 @@ from mealkit.errors import MealkitError, failure
 from mealkit.names import one_line
 from mealkit.pipeline.deployment_files import DeploymentFiles, user_name
 from mealkit.pipeline.operate.changing import Changing, Options
+from mealkit.pipeline.operate.deployment_site import Site
 from mealkit.pipeline.operate.preparing import prepare, stop_reason
 from mealkit.pipeline.operate.recovering import whole, whole_or_abandoned
 from mealkit.pipeline.operate.revision_containers import Ground, require_own_name, runnable_of
-from mealkit.pipeline.operate.site import Site
 from mealkit.pipeline.operate.testing_revisions import Chosen, judge_revision
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.container_spec import Runnable

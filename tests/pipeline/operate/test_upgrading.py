@@ -26,7 +26,7 @@ from mealkit.pipeline.deployment_files import DeploymentFiles
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.operate.site import Site
+from mealkit.pipeline.operate.deployment_site import Site
 from mealkit.pipeline.operate.upgrading import (
     Changed,
     RollbackRequest,
