@@ -121,10 +121,12 @@ def test_an_upgrade_keeps_the_revision_before_and_a_rollback_starts_it_again(web
 
 
 def test_the_same_image_again_changes_nothing(web, versions):
-    """A script may call up as often as it likes."""
+    """A script may call up as often as it likes; another restart policy needs no new revision."""
     _, (first, _, _) = versions
     web.up(first)
     assert not web.up(first).did
+    assert web.up(first, restart="always").did
+    assert web.client.state("web-r1").labels["restart"] == "always"
     assert web.files.required().next_number == 2
 
 
