@@ -19,7 +19,7 @@ def down(
     wait: Wait = False,
 ) -> None:
     """Take a deployment down: let running requests finish, then remove it and its address."""
-    from mealkit.pipeline.operate.site import this_site
+    from mealkit.pipeline.operate.deployment_site import this_site
     from mealkit.pipeline.operate.upgrading import down as take_down
 
     session = session_of(context)

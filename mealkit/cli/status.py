@@ -28,8 +28,8 @@ def status(
     What an interrupted command left is finished or undone first, and a revision that should run
     and does not is started again.
     """
+    from mealkit.pipeline.operate.deployment_site import this_site
     from mealkit.pipeline.operate.deployment_status import statuses
-    from mealkit.pipeline.operate.site import this_site
 
     session = session_of(context)
     found = statuses(name, this_site(session.home, session.progress(as_json=as_json)))

@@ -164,7 +164,7 @@ def up(  # noqa: PLR0913  one parameter for each option
     the old revision keeps the traffic, or gets it back.
     """
     from mealkit.deploy.watch import WatchLimits
-    from mealkit.pipeline.operate.site import this_site
+    from mealkit.pipeline.operate.deployment_site import this_site
     from mealkit.pipeline.operate.upgrading import UpRequest
     from mealkit.pipeline.operate.upgrading import up as up_deployment
     from mealkit.pipeline.run.operations_file import read_operations

@@ -21,8 +21,8 @@ from mealkit.errors import DeploymentError, MealkitError, Owner
 from mealkit.pipeline.deployment_files import DeploymentFiles
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
+from mealkit.pipeline.operate.deployment_site import this_site
 from mealkit.pipeline.operate.deployment_status import statuses
-from mealkit.pipeline.operate.site import this_site
 from mealkit.pipeline.operate.upgrading import RollbackRequest, UpRequest, down, rollback, up
 from mealkit.pipeline.run.run_request import RunRequest
 

@@ -27,7 +27,7 @@ from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import failure
 from mealkit.files.whole import write_whole
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.operate.site import Site
+from mealkit.pipeline.operate.deployment_site import Site
 from mealkit.pipeline.operate.upgrading import RollbackRequest, UpRequest, down, rollback, up
 from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.progress import Progress

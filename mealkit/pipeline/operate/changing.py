@@ -31,7 +31,7 @@ from mealkit.pipeline.operate.revision_containers import (
     stop,
     target_of,
 )
-from mealkit.pipeline.operate.watching import Baseline, baseline_of, watch
+from mealkit.pipeline.operate.revision_watch import Baseline, baseline_of, watch
 from mealkit.runtime.gateway.keys import KeyHash
 
 _GATES = {

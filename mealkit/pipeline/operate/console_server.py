@@ -107,7 +107,7 @@ class Console:
             return {"said": doing(name, number, why)}
 
     def _roll_back(self, name: str, number: int | None, why: str) -> str:
-        from mealkit.pipeline.operate.site import this_site
+        from mealkit.pipeline.operate.deployment_site import this_site
         from mealkit.pipeline.operate.upgrading import RollbackRequest, rollback
 
         site = this_site(self.home, SILENT)
@@ -115,7 +115,7 @@ class Console:
         return f"revision {changed.deployment.serving} of {name} has the traffic"
 
     def _repair(self, name: str, _number: int | None, _why: str) -> str:
-        from mealkit.pipeline.operate.site import this_site
+        from mealkit.pipeline.operate.deployment_site import this_site
         from mealkit.pipeline.operate.upgrading import repaired
 
         found = repaired(name, this_site(self.home, SILENT))
@@ -123,7 +123,7 @@ class Console:
         return f"{name} is {serving}"
 
     def _take_down(self, name: str, _number: int | None, _why: str) -> str:
-        from mealkit.pipeline.operate.site import this_site
+        from mealkit.pipeline.operate.deployment_site import this_site
         from mealkit.pipeline.operate.upgrading import down
 
         down(name, this_site(self.home, SILENT), purge=False, wait=False)

@@ -6,8 +6,8 @@ from typing import Any
 from mealkit.deploy.deployment import Deployment, Revision
 from mealkit.errors import MealkitError
 from mealkit.pipeline.deployment_files import DeploymentFiles, deployment_names
+from mealkit.pipeline.operate.deployment_site import Site
 from mealkit.pipeline.operate.revision_containers import Ground, containers_of
-from mealkit.pipeline.operate.site import Site
 from mealkit.pipeline.operate.upgrading import repaired
 
 _HEALTH_SECONDS = 5.0

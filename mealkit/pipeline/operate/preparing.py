@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from mealkit.deploy.deployment import Deployment
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.machine.stated_needs import Stated
+from mealkit.pipeline.operate.deployment_site import Site
 from mealkit.pipeline.operate.placing import Placement, Use, place, use_of
 from mealkit.pipeline.operate.revision_containers import Ground, containers_of
-from mealkit.pipeline.operate.site import Site
 from mealkit.pipeline.run.container_spec import Runnable
 from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.pipeline.run.running import check_machine, open_to_run, runnable, stated_needs

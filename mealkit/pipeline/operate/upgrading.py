@@ -7,6 +7,7 @@ from typing import Literal
 
 from mealkit.acceptance.target import TestListener
 from mealkit.addresses import LOOPBACK
+from mealkit.containers.container import Restart
 from mealkit.deploy.deployment import (
     Deployment,
     Gate,
@@ -15,6 +16,7 @@ from mealkit.deploy.deployment import (
     Settings,
     State,
     Verb,
+    container_name,
 )
 from mealkit.deploy.deployment_history import Event, EventKind
 from mealkit.deploy.upgrade import begun, taken_down, way_back
@@ -23,10 +25,10 @@ from mealkit.errors import MealkitError, failure
 from mealkit.names import one_line
 from mealkit.pipeline.deployment_files import DeploymentFiles, user_name
 from mealkit.pipeline.operate.changing import Changing, Options
+from mealkit.pipeline.operate.deployment_site import Site
 from mealkit.pipeline.operate.preparing import prepare, stop_reason
 from mealkit.pipeline.operate.recovering import whole, whole_or_abandoned
 from mealkit.pipeline.operate.revision_containers import Ground, require_own_name, runnable_of
-from mealkit.pipeline.operate.site import Site
 from mealkit.pipeline.operate.testing_revisions import Chosen, judge_revision
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.container_spec import Runnable
@@ -95,8 +97,9 @@ def up(request: UpRequest, site: Site, listener: TestListener) -> Changed:
         ground = site.ground(deployment)
         require_own_name(deployment.name, ground)
         if _is_there(deployment, shown, settings):
-            files.write(deployment)
-            return _changed(deployment, did=False)
+            if deployment == known:
+                return _changed(deployment, did=False)
+            return _changed(_with_new_address(deployment, ground, files))
         revision = _new_revision(deployment, request, shown, settings)
         deployment = deployment.with_revision(revision)
         _note_asked(deployment, revision, files)
@@ -248,6 +251,15 @@ def _is_there(deployment: Deployment, shown: Runnable, settings: Settings) -> bo
         return False
     serving = deployment.revision(deployment.serving)
     return serving.image == str(shown.image.digest) and serving.settings == settings
+
+
+def _with_new_address(deployment: Deployment, ground: Ground, files: DeploymentFiles) -> Deployment:
+    """Change the address, the port or the restart policy of a deployment, and nothing else."""
+    files.write(deployment)
+    if deployment.serving is not None:
+        name = container_name(deployment.name, deployment.serving)
+        ground.client.set_restart(name, Restart(deployment.restart))
+    return whole(deployment, ground, files)
 
 
 def _new_revision(

@@ -19,8 +19,8 @@ from mealkit.pipeline.operate.upgrading import repaired
 from mealkit.progress import SILENT
 
 pytestmark = pytest.mark.xdist_group("deployments")
-# The suite asks about a few moments; `MEALKIT_TEST_KILLS=200` about as many as are wanted.
-KILLS = int(os.environ.get("MEALKIT_TEST_KILLS", "20"))
+# The suite asks about a few moments; `DEPLOYMENT_KILLS=200` about as many as are wanted.
+KILLS = int(os.environ.get("DEPLOYMENT_KILLS", "20"))
 UP, BACK, DOWN = (f"fakes.deployed:{name}" for name in ("bring_up", "roll_back", "take_down"))
 
 

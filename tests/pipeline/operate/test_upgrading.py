@@ -26,7 +26,7 @@ from mealkit.pipeline.deployment_files import DeploymentFiles
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.operate.site import Site
+from mealkit.pipeline.operate.deployment_site import Site
 from mealkit.pipeline.operate.upgrading import (
     Changed,
     RollbackRequest,
@@ -121,10 +121,12 @@ def test_an_upgrade_keeps_the_revision_before_and_a_rollback_starts_it_again(web
 
 
 def test_the_same_image_again_changes_nothing(web, versions):
-    """A script may call up as often as it likes."""
+    """A script may call up as often as it likes; another restart policy needs no new revision."""
     _, (first, _, _) = versions
     web.up(first)
     assert not web.up(first).did
+    assert web.up(first, restart="always").did
+    assert web.client.state("web-r1").labels["restart"] == "always"
     assert web.files.required().next_number == 2
 
 
