@@ -1,4 +1,4 @@
-"""A scripted Kubernetes API server on loopback: objects in memory, server-side apply, watches.
+"""A scripted Kubernetes API server on loopback: Anys in memory, server-side apply, watches.
 
 It has a tiny controller for Deployments and Jobs. What becomes of a pod is decided by its `Fate`,
 which a test chooses by the image; a pod reaches it when somebody watches, so no test has to wait.
@@ -13,11 +13,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
 from fakes.odd_server import Quiet
+
+Form = dict[str, Any]
 
 NAMESPACE = "kits"
 _LISTS_BY = {"containers": "name", "initContainers": "name", "volumes": "name", "env": "name"} | {
@@ -45,11 +49,11 @@ class Fate:
     """What becomes of a pod: its status' container state, conditions, events and log."""
 
     ready: bool = True
-    state: dict = field(default_factory=lambda: {"running": {"startedAt": _TIME}})
-    last: dict = field(default_factory=dict)
+    state: Form = field(default_factory=lambda: {"running": {"startedAt": _TIME}})
+    last: Form = field(default_factory=dict)
     restarts: int = 0
-    conditions: tuple = ()
-    events: tuple = ()
+    conditions: tuple[Any, ...] = ()
+    events: tuple[Any, ...] = ()
     log: str = ""
     phase: str = "Running"
     reason: str = ""
@@ -70,7 +74,7 @@ def crashed(message: str, code: int = 10, reason: str = "Error") -> Fate:
     return Fate(ready=False, state={"waiting": waiting}, last={"terminated": ended}, restarts=1)
 
 
-def waiting(reason: str, message: str, events: tuple = ()) -> Fate:
+def waiting(reason: str, message: str, events: tuple[Any, ...] = ()) -> Fate:
     state = {"waiting": {"reason": reason, "message": message}}
     return Fate(ready=False, state=state, phase="Pending", events=events)
 
@@ -94,8 +98,8 @@ class Refusal:
     status: int
     message: str
     times: int = 1
-    body: dict | None = None
-    headers: dict = field(default_factory=dict)
+    body: Any | None = None
+    headers: Form = field(default_factory=dict)
     dry: bool | None = None
 
 
@@ -106,14 +110,14 @@ class KubeApi(Quiet):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.objects: dict[str, dict] = {}
-        self.owned: dict[str, dict[str, dict]] = {}
+        self.objects: dict[str, Form] = {}
+        self.owned: dict[str, dict[str, dict[Any, Any]]] = {}
         self.fates: dict[str, Fate] = {}
         self.refusals: list[Refusal] = []
         self.requests: list[tuple[str, str]] = []
         self.missing = {"servicemonitors"}
-        self.pending: list = []
-        self.changes: list[tuple[int, str, str, dict]] = []
+        self.pending: list[Any] = []
+        self.changes: list[tuple[int, str, str, Form]] = []
         self.oldest = 0
         self.version = 100
         self.authorizations: set[str] = set()
@@ -123,7 +127,7 @@ class KubeApi(Quiet):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def kubeconfig(self, path, namespace: str = NAMESPACE, token: str = TOKEN):
+    def kubeconfig(self, path: Path, namespace: str = NAMESPACE, token: str = TOKEN) -> Path:
         entry = {"cluster": "here", "user": "me", "namespace": namespace}
         form = {
             "apiVersion": "v1",
@@ -139,12 +143,12 @@ class KubeApi(Quiet):
         path.write_text(yaml.safe_dump(form))
         return path
 
-    def named(self, plural: str) -> dict[str, dict]:
+    def named(self, plural: str) -> dict[str, Form]:
         """The objects of a kind, by their names."""
         found = {path: item for path, item in self.objects.items() if path.split("/")[-2] == plural}
         return {item["metadata"]["name"]: item for item in found.values()}
 
-    def put(self, collection: str, item: dict) -> dict:
+    def put(self, collection: str, item: Form) -> Form:
         """Store an object as a controller does."""
         with self.changed:
             path = f"{collection}/{item['metadata']['name']}"
@@ -174,8 +178,8 @@ class KubeApi(Quiet):
     # Server-side apply
 
     def apply(
-        self, place: re.Match, body: dict, manager: str, *, force: bool, dry: bool
-    ) -> tuple[int, dict]:
+        self, place: re.Match[str], body: Any, manager: str, *, force: bool, dry: bool
+    ) -> tuple[int, Form]:
         with self.changed:
             path = place[0]
             live = copy.deepcopy(self.objects.get(path))
@@ -278,7 +282,7 @@ class KubeApi(Quiet):
             "deployment.kubernetes.io/revision": str(revision),
         }
         replicas = deployment["spec"]["replicas"]
-        made = {
+        made: Form = {
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
             "metadata": {
@@ -323,7 +327,7 @@ class KubeApi(Quiet):
             pod = f"/api/v1/namespaces/{namespace}/pods/{made['metadata']['name']}-{number}"
             self.pending.append(lambda pod=pod: self._meet(pod, path))
 
-    def _add_pod(self, owner: dict, number: int, template: dict) -> str:
+    def _add_pod(self, owner: Form, number: int, template: Form) -> str:
         namespace, name = owner["metadata"]["namespace"], f"{owner['metadata']['name']}-{number}"
         collection = f"/api/v1/namespaces/{namespace}/pods"
         metadata = {
@@ -383,7 +387,7 @@ class KubeApi(Quiet):
         if deployment and deployment in self.objects:
             self._count(deployment)
 
-    def event(self, about: dict, reason: str, message: str, number: int = 0) -> None:
+    def event(self, about: Form, reason: str, message: str, number: int = 0) -> None:
         metadata = about["metadata"]
         event = {
             "apiVersion": "v1",
@@ -421,14 +425,14 @@ class KubeApi(Quiet):
         for key in old[keep:]:
             self.drop(key)
 
-    def _pods(self, deployment: dict) -> dict[str, dict]:
+    def _pods(self, deployment: Form) -> dict[str, Form]:
         wanted = deployment["spec"]["selector"]["matchLabels"].items()
         found = {key: item for key, item in self.objects.items() if item["kind"] == "Pod"}
         return {
             key: item for key, item in found.items() if wanted <= item["metadata"]["labels"].items()
         }
 
-    def _is_new(self, pod: dict, deployment: dict) -> bool:
+    def _is_new(self, pod: Form, deployment: Form) -> bool:
         newest = next(
             item
             for item in self.named("replicasets").values()
@@ -438,7 +442,7 @@ class KubeApi(Quiet):
         )
         return _is_owned(pod, newest)
 
-    def _count(self, path: str, extra: dict | None = None) -> None:
+    def _count(self, path: str, extra: Form | None = None) -> None:
         """Write the status of a deployment and of its replica sets, and end failed pods of old ones."""
         deployment = self.objects[path]
         pods = self._pods(deployment)
@@ -481,7 +485,7 @@ class KubeApi(Quiet):
 
         self.pending.append(end)
 
-    def _fate(self, pod: dict) -> Fate:
+    def _fate(self, pod: Form) -> Fate:
         image = pod["spec"]["containers"][0]["image"]
         name = pod["spec"]["containers"][0]["name"]
         return self.fates.get(name) or self.fates.get(image.rpartition("@")[2], Fate())
@@ -492,7 +496,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_: Any) -> None:
         pass
 
     def do_GET(self) -> None:
@@ -554,7 +558,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._one(method, place)
 
-    def _one(self, method: str, place: re.Match) -> None:
+    def _one(self, method: str, place: re.Match[str]) -> None:
         with self.server.changed:
             item = self.server.objects.get(place[0])
             if item is None:
@@ -566,7 +570,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.drop(place[0])
             self._answer(200, item)
 
-    def _annotate(self, place: re.Match, body: dict) -> None:
+    def _annotate(self, place: re.Match[str], body: Any) -> None:
         with self.server.changed:
             item = self.server.objects[place[0]]
             told = item["metadata"].setdefault("annotations", {}) | body["metadata"]["annotations"]
@@ -575,7 +579,7 @@ class _Handler(BaseHTTPRequestHandler):
             }
             self._answer(200, self.server.put(place["collection"], item))
 
-    def _list(self, place: re.Match, query: dict) -> None:
+    def _list(self, place: re.Match[str], query: Form) -> None:
         with self.server.changed:
             pattern = re.compile(
                 f"{re.escape(place['collection'])}/[^/]+"
@@ -598,7 +602,7 @@ class _Handler(BaseHTTPRequestHandler):
                 {"kind": f"{kind}List", "apiVersion": "v1", "metadata": metadata, "items": page},
             )
 
-    def _watch(self, collection: str, query: dict) -> None:
+    def _watch(self, collection: str, query: Form) -> None:
         since = int(query.get("resourceVersion") or 0)
         server = self.server
         self.send_response(200)
@@ -620,14 +624,14 @@ class _Handler(BaseHTTPRequestHandler):
                 if version > since and at == collection and _selected(item, query):
                     self._line(kind, item)
 
-    def _line(self, kind: str, item: dict) -> None:
+    def _line(self, kind: str, item: Form) -> None:
         with contextlib.suppress(OSError):
             self.wfile.write(json.dumps({"type": kind, "object": item}).encode() + b"\n")
 
-    def _answer(self, code: int, form: dict, headers: dict | None = None) -> None:
+    def _answer(self, code: int, form: Form, headers: Form | None = None) -> None:
         self._raw(code, json.dumps(form).encode(), "application/json", headers)
 
-    def _raw(self, code: int, data: bytes, kind: str, headers: dict | None = None) -> None:
+    def _raw(self, code: int, data: bytes, kind: str, headers: Form | None = None) -> None:
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
@@ -649,7 +653,7 @@ def kube_api() -> Iterator[KubeApi]:
             thread.join()
 
 
-def status(code: int, reason: str, message: str, details: dict | None = None) -> dict:
+def status(code: int, reason: str, message: str, details: Form | None = None) -> Form:
     return {
         "kind": "Status",
         "apiVersion": "v1",
@@ -662,12 +666,12 @@ def status(code: int, reason: str, message: str, details: dict | None = None) ->
     }
 
 
-def _is_owned(item: dict, owner: dict) -> bool:
+def _is_owned(item: Form, owner: Form) -> bool:
     uid = owner["metadata"].get("uid")
     return any(one["uid"] == uid for one in item["metadata"].get("ownerReferences", ()))
 
 
-def _owner(item: dict) -> dict:
+def _owner(item: Form) -> Form:
     return {
         "apiVersion": item["apiVersion"],
         "kind": item["kind"],
@@ -677,14 +681,14 @@ def _owner(item: dict) -> dict:
     }
 
 
-def _ready(pod: dict) -> bool:
+def _ready(pod: Form) -> bool:
     return any(
         item["type"] == "Ready" and item["status"] == "True"
         for item in pod["status"].get("conditions", ())
     )
 
 
-def _selected(item: dict, query: dict) -> bool:
+def _selected(item: Form, query: Form) -> bool:
     labels = item["metadata"].get("labels") or {}
     wanted = dict(part.split("=", 1) for part in query.get("labelSelector", "").split(",") if part)
     if not wanted.items() <= labels.items():
@@ -692,7 +696,7 @@ def _selected(item: dict, query: dict) -> bool:
     for part in filter(None, query.get("fieldSelector", "").split(",")):
         name, _, value = part.partition("=")
         name, unlike = name.removesuffix("!"), name.endswith("!")
-        found = item
+        found: Any = item
         for step in name.split("."):
             found = (found or {}).get(step)
         if (found != value) is not unlike:
@@ -700,7 +704,7 @@ def _selected(item: dict, query: dict) -> bool:
     return True
 
 
-def _key(name: str, item: object) -> str | None:
+def _key(name: str, item: Any) -> str | None:
     """The key of an item in a list that is merged, as `k:{"name":"kit"}`; None: the list is whole."""
     keys = _LISTS_BY.get(name)
     for key in (keys,) if isinstance(keys, str) else keys or ():
@@ -709,7 +713,7 @@ def _key(name: str, item: object) -> str | None:
     return None
 
 
-def _leaves(value: object, path: tuple = ()) -> Iterator[tuple[tuple, object]]:
+def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
     own = {
         ("f:apiVersion",),
         ("f:kind",),
@@ -730,20 +734,20 @@ def _leaves(value: object, path: tuple = ()) -> Iterator[tuple[tuple, object]]:
         yield path, value
 
 
-def _step(value: object, step: str) -> object:
+def _step(value: Any, step: str) -> Any:
     if step.startswith("f:"):
         return value.get(step[2:]) if isinstance(value, dict) else None
     wanted = json.loads(step[2:])
     return next((item for item in value or () if wanted.items() <= item.items()), None)
 
 
-def _look(value: object, path: tuple) -> object:
+def _look(value: Any, path: tuple[Any, ...]) -> Any:
     for step in path:
         value = _step(value, step)
     return value
 
 
-def _set(value: dict, path: tuple, leaf: object) -> None:
+def _set(value: Any, path: tuple[Any, ...], leaf: Any) -> None:
     for place, step in enumerate(path[:-1]):
         inner = _step(value, step)
         if inner is None:
@@ -757,7 +761,7 @@ def _set(value: dict, path: tuple, leaf: object) -> None:
     value[path[-1][2:]] = leaf
 
 
-def _remove(value: object, path: tuple) -> None:
+def _remove(value: Any, path: tuple[Any, ...]) -> None:
     for step in path[:-1]:
         value = _step(value, step)
         if value is None:
@@ -765,12 +769,12 @@ def _remove(value: object, path: tuple) -> None:
     value.pop(path[-1][2:], None)
 
 
-def _shown(path: tuple) -> str:
+def _shown(path: tuple[Any, ...]) -> str:
     return "".join(f".{step[2:]}" if step.startswith("f:") else f"[{step[2:]}]" for step in path)
 
 
-def _managed(manager: str, version: str, fields: dict) -> dict:
-    tree: dict = {}
+def _managed(manager: str, version: str, fields: Form) -> Form:
+    tree: Form = {}
     for path in fields:
         node = tree
         for step in path:
@@ -785,7 +789,7 @@ def _managed(manager: str, version: str, fields: dict) -> dict:
     }
 
 
-def _default(item: dict) -> None:
+def _default(item: Form) -> None:
     """Fill in some of the values that the real server fills in."""
     if item["kind"] not in {"Deployment", "Job"}:
         return
