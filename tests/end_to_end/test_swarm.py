@@ -421,7 +421,11 @@ def test_a_stack_has_the_same_service(deployed, manager, tmp_path):
         # A stack has names and labels of its own, and states platforms later.
         if not line.startswith(("Name:", "Labels", "Networks[", "Placement.Platforms"))
     ]
-    assert other == ["Privileges.NoNewPrivileges: none -> true"]
+    # Files cannot state these two; 1777 is the engine's default for /tmp.
+    assert other == [
+        "Mounts[/tmp].TmpfsOptions.Mode: none -> 1023",
+        "Privileges.NoNewPrivileges: none -> true",
+    ]
     subprocess.run([need("docker"), "stack", "rm", "stack"], check=True, capture_output=True)
 
 
