@@ -61,7 +61,7 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
         case Mapping():
             for key, item in value.items():
                 yield from _flat(item, f"{path}.{key}" if path else str(key))
-        case str() | int() | float() if value != "":
+        case str() | int() | float() if value:  # an engine leaves out 0 and false
             yield path, _text(value, path.rpartition(".")[2])
         case list() | tuple():
             for name, item in _members(value, path):

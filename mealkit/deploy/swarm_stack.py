@@ -61,6 +61,7 @@ def _service(workload: Workload) -> dict[str, Any]:
         "volumes": _volumes(workload),
         # The test, interval and retries are those of the image.
         "healthcheck": {"start_period": f"{workload.start_seconds}s"},
+        "stop_signal": "SIGTERM",
         "stop_grace_period": f"{workload.stop_seconds}s",
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
         "deploy": _deploy(workload),

@@ -76,7 +76,7 @@ def test_gpus_are_generic_resources():
 def test_candidate_and_test_reach_each_other_and_nothing_else():
     """Neither publishes a port or is started twice; the test gets a key of its own."""
     wanted = workload(
-        rollout={"gate": "candidate", "claims": ["chapters-keywords"]},
+        rollout={"gate": "candidate"},
         publish={"address": "0.0.0.0"},
     )
     revision = Revision.of(wanted, 2, "me", "", WHEN)
@@ -88,7 +88,7 @@ def test_candidate_and_test_reach_each_other_and_nothing_else():
         assert made["TaskTemplate"]["Networks"] == [{"Target": "net1"}]
     container = job["TaskTemplate"]["ContainerSpec"]
     assert container["Args"] == [
-        *("test", "http://rake-candidate:8000", "--json", "--claim", "chapters-keywords"),
+        *("test", "http://rake-candidate:8000", "--json", "--cases-only"),
         *("--api-key-file", "/run/secrets/mealkit-test-key"),
     ]
     assert [item["SecretName"] for item in container["Secrets"]] == ["rake-test-key"]
