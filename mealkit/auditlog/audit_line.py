@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from hmac import HMAC
 from json import JSONEncoder
 from typing import Any
 
@@ -40,14 +39,6 @@ def encoded(fields: Mapping[str, Any]) -> bytes:
 def unsigned(kind: str, number: int, fields: bytes) -> bytes:
     """Return a line without its code."""
     return b'{"kind":"%b","n":%d,%b' % (kind.encode(), number, fields)
-
-
-def code_of(state: HMAC, previous: bytes, body: bytes) -> bytes:
-    """Return the code of a line without its code."""
-    mac = state.copy()
-    mac.update(previous)
-    mac.update(body)
-    return mac.digest()
 
 
 def tail_of(code: bytes) -> bytes:

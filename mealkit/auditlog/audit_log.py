@@ -14,15 +14,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hmac import HMAC
 from pathlib import Path
 
-from mealkit.auditlog.audit_key import AuditKey
+from mealkit.auditlog.audit_key import AuditKey, CodeState
 from mealkit.auditlog.audit_line import (
     MAX_LINE_BYTES,
     NO_CODE,
     Torn,
-    code_of,
     encoded,
     parsed,
     tail_of,
@@ -102,7 +100,7 @@ class AuditLog:
         self._listener = listener
         self._facts = facts
         self._key = keys[0]
-        self._state: HMAC = self._key.state()
+        self._state: CodeState = self._key.state()
         self._guard = threading.Lock()
         self._file = -1
         self._size_bytes = 0
@@ -252,7 +250,7 @@ class AuditLog:
         """
         number = self._number + 1
         body = unsigned(kind, number, fields)
-        code = code_of(self._state, self._code, body)
+        code = self._state.code(self._code, body)
         line = b"%b%b%b\n" % (before, body, tail_of(code))
         self._append(line)
         self._size_bytes += len(line)

@@ -7,9 +7,13 @@ request that is refused earlier has only the second.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from mealkit.auditlog.audit_line import encoded
+
+# Written by hand, because an encoder of whole objects takes three times as long.
+_text = encode_basestring_ascii
 
 BEGUN = "begun"
 REQUEST = "request"
@@ -33,16 +37,11 @@ class BegunRequest:
 
     def encoded(self) -> bytes:
         """Return the fields as they are written."""
-        return encoded(
-            {
-                "time": self.time,
-                "id": self.id,
-                "key": self.key,
-                "path": self.path,
-                "prompt": self.prompt,
-                "input_sha256": self.input_sha256,
-            }
-        )
+        return (
+            f'"time":{_text(self.time)},"id":{_text(self.id)},"key":{_text(self.key)},'
+            f'"path":{_text(self.path)},"prompt":{_text(self.prompt)},'
+            f'"input_sha256":{_text(self.input_sha256)}'
+        ).encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +88,21 @@ class AuditRecord:
 
         The number of the line ``begun`` comes first, where a reader finds it without parsing.
         """
-        fields: dict[str, Any] = {"begun": self.begun} if self.begun else {}
-        fields |= {
-            "time": self.time,
-            "id": self.id,
-            "key": self.key,
-            "method": self.method,
-            "path": self.path,
-            "prompt": self.prompt,
-            "outcome": self.outcome,
-            "status": self.status,
-            "problem": self.problem,
-            "owner": self.owner,
-            "request_bytes": self.request_bytes,
-            "answer_bytes": self.answer_bytes,
-            "prompt_tokens": self.prompt_tokens,
-            "answer_tokens": self.answer_tokens,
-            "cost": self.cost,
-            "input_sha256": self.input_sha256,
-            "output_sha256": self.output_sha256,
-            "seconds": self.seconds,
-        }
-        if self.texts is not None:
-            fields["texts"] = self.texts
-        return encoded(fields) + b"," + further
+        begun = f'"begun":{self.begun},' if self.begun else ""
+        texts = b"," + encoded({"texts": self.texts}) if self.texts is not None else b""
+        line = (
+            f'{begun}"time":{_text(self.time)},"id":{_text(self.id)},"key":{_text(self.key)},'
+            f'"method":{_text(self.method)},"path":{_text(self.path)},'
+            f'"prompt":{_text(self.prompt)},"outcome":{_text(self.outcome)},'
+            f'"status":{self.status},"problem":{_text(self.problem)},"owner":{_text(self.owner)},'
+            f'"request_bytes":{self.request_bytes},"answer_bytes":{self.answer_bytes},'
+            f'"prompt_tokens":{_number(self.prompt_tokens)},'
+            f'"answer_tokens":{_number(self.answer_tokens)},"cost":{_text(self.cost)},'
+            f'"input_sha256":{_text(self.input_sha256)},'
+            f'"output_sha256":{_text(self.output_sha256)},"seconds":{self.seconds!r},'
+        )
+        return line.encode("ascii") + further + texts
+
+
+def _number(value: int | None) -> str:
+    return "null" if value is None else str(value)

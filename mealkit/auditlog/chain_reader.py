@@ -7,18 +7,16 @@ first line that is not valid, which is a fault and not an exception.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hmac import HMAC
 from pathlib import Path
 from typing import Any
 
-from mealkit.auditlog.audit_key import AuditKey
+from mealkit.auditlog.audit_key import AuditKey, CodeState
 from mealkit.auditlog.audit_line import (
     CODE_BYTES,
     MAX_LINE_BYTES,
     NO_CODE,
     TAIL_BYTES,
     Torn,
-    code_of,
     is_whole,
     number_field,
     parsed,
@@ -94,7 +92,7 @@ class ChainReader:
         self.good_bytes = 0
         """The size of the last file up to the end of its last valid line."""
         self._next_key = ""
-        self._state: HMAC
+        self._state: CodeState
         self._torn: list[bytes] = []
         self._torn_bytes = 0
 
@@ -141,7 +139,7 @@ class ChainReader:
         if line_number == 1 and not self._begin_file(path, line):
             return False
         body, tail = line[:-TAIL_BYTES], line[-TAIL_BYTES:]
-        code = code_of(self._state, self.code, body)
+        code = self._state.code(self.code, body)
         if tail != tail_of(code):
             return self._pass_torn(path, line_number, line)
         # Whether half a line was there, or should be.

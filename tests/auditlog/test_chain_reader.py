@@ -1,5 +1,6 @@
 """What a reader finds in the files of a chain, and what it does not accept."""
 
+import hmac
 import json
 import shutil
 
@@ -263,6 +264,13 @@ def test_new_key(tmp_path):
     assert b'"kind":"new_key"' in lines[-1]
     path.write_bytes(b"".join(lines[:-1]))
     assert read(tmp_path, [KEY, OTHER]).fault.line == 1
+
+
+@pytest.mark.parametrize("key", [KEY, OTHER])
+def test_codes_are_those_of_hmac(key):
+    """A line's code is what the standard library's HMAC returns for the same bytes."""
+    expected = hmac.digest(key.secret, b"before" + b"line" * 100, "sha256")
+    assert key.state().code(b"before", b"line" * 100) == expected
 
 
 def test_keys_file(tmp_path):

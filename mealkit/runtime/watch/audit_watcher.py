@@ -47,7 +47,8 @@ class AuditWatcher:
     def arrived(self, exchange: Exchange, scope: Scope) -> None:
         """Begin to hash the bodies of a request."""
         if scope["path"] not in _UNRECORDED:
-            exchange.tap = _Bodies(_TEXT_BYTES if self._texts else 0)
+            time = _time(exchange.began_unix_seconds)
+            exchange.tap = _Bodies(time, _TEXT_BYTES if self._texts else 0)
 
     async def admit(self, exchange: Exchange) -> None:
         """Record that the engine is about to get a request.
@@ -59,7 +60,7 @@ class AuditWatcher:
         if not isinstance(bodies, _Bodies):
             return
         begun = BegunRequest(
-            time=_time(exchange.began_unix_seconds),
+            time=bodies.time,
             id=exchange.request_id,
             key=exchange.caller,
             path=exchange.path[:_PATH_CHARACTERS],
@@ -92,9 +93,11 @@ class _Bodies:
         "_sum",
         "begun",
         "input_sha256",
+        "time",
     )
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, time: str, limit_bytes: int) -> None:
+        self.time = time
         self.input_sha256 = ""
         self._sum = sha256()
         self.begun = 0
@@ -132,7 +135,7 @@ def _record(exchange: Exchange, bodies: _Bodies) -> AuditRecord:
     ended = exchange.ended_seconds or exchange.began_seconds
     return AuditRecord(
         begun=bodies.begun,
-        time=_time(exchange.began_unix_seconds),
+        time=bodies.time,
         id=exchange.request_id,
         key=exchange.caller,
         method=exchange.method[:_PATH_CHARACTERS],

@@ -195,7 +195,8 @@ class TraceWatcher:
             "gen_ai.provider.name": _PROVIDER,
             "gen_ai.request.model": self._model,
         }
-        if usage:
+        # The paper's own code counts no tokens.
+        if usage and usage.total_tokens:
             found["gen_ai.usage.input_tokens"] = usage.prompt_tokens
             found["gen_ai.usage.output_tokens"] = usage.completion_tokens
         if exchange.asked and exchange.asked.seed is not None:
