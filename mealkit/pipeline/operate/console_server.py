@@ -84,7 +84,8 @@ class Console:
 
         Raises:
             RequestError: ``ROUTE_UNKNOWN``, ``REQUEST_INVALID``.
-            DeploymentError: ``CONSOLE_READ_ONLY``; a gate stopped it, or there is no such deployment or revision.
+            DeploymentError: ``CONSOLE_READ_ONLY``; a gate stopped it; there is no such deployment
+                or revision.
             ContainerError: there is no such kit.
         """
         if not self.allow_changes:

@@ -13,6 +13,7 @@ from mealkit.recipe.claims import Claimed
 from mealkit.recipe.data_contract import DataContract
 from mealkit.recipe.kit import Feature, Task
 from mealkit.recipe.lock_records import About
+from mealkit.recipe.operations import Budget, Cost, Operations
 from mealkit.runtime.gateway.keys import new_key
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -87,7 +88,9 @@ def hostile(lock):
             }
         )
     )
+    budget = Budget(name="monthly", tokens=10**9)
     change = {
+        "ops": Operations(cost=Cost(budgets=(budget,))),
         "about": About.model_validate(about),
         "claims": (claim,),
         "data": DataContract.model_validate_json(json.dumps({"inputs": rules})),
@@ -232,7 +235,7 @@ def test_what_it_is(chat, visit, has_scripts):
     assert page.title() == "kit 1.0"
     shown = page.locator("main").inner_text()
     for text in (f"{EVIL}</script>", f"On {EVIL}", "120.0 tokens/s", "81.0 tokens/s or more",
-                 "Not tested here", "maximum characters: 4000", "sha256:", "Apache-2.0", "0 to 1"):  # fmt: skip
+                 "Not tested here", "1,000,000,000 tokens per month, for all callers", "maximum characters: 4000", "sha256:", "Apache-2.0", "0 to 1"):  # fmt: skip
         assert text in shown
     assert page.locator("#prompts pre").inner_text() == "Hello <b>{{ name }}</b>!\u27e8U+202E\u27e9"
     address = str(chat.client.base_url).rstrip("/")

@@ -53,10 +53,13 @@ function problems(all) {
 }
 
 function budgets(all) {
-  const rows = all.filter((one) => one.name.startsWith("mealkit_budget_"));
-  if (!rows.length) return null;
-  return make("div", {}, make("h3", {}, "Budget"), make("dl", { class: "facts" }, rows.slice(0, 40).flatMap((row) => [
-    make("dt", {}, `${row.name.slice("mealkit_budget_".length).replaceAll("_", " ")} ${Object.values(row.labels).join(" ")}`), make("dd", {}, shortNumber(row.value, 6))])));
+  const rows = all.filter((one) => one.name === "mealkit_budget_limit").slice(0, 50).map(({ labels, value }) => {
+    const spent = sum(all, "mealkit_budget_spent", labels);
+    const name = labels.key ? `${labels.budget}, key ${labels.key}` : labels.budget;
+    return make("div", {}, make("dt", {}, name), make("dd", {}, make("meter", { min: 0, max: value, value: spent, "aria-label": name }),
+      make("span", { class: "number" }, `${shortNumber(spent, 4)} of ${shortNumber(value, 4)} ${labels.unit}`)));
+  });
+  return rows.length ? make("div", {}, make("h3", {}, "Budgets: spent in this period"), make("dl", { class: "bars" }, rows)) : null;
 }
 
 /** Fill the part of the page and the sign in the header, again and again. */
