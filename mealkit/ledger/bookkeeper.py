@@ -84,10 +84,16 @@ class Bookkeeper:
         self._numbers = 0
         self._fault = ""
         self._since = 0.0
-        self.shown: dict[tuple[str, str], Balance] = {}
-        """The budgets as they were last seen, by name and owner."""
+        # By name and owner.
+        self._shown: dict[tuple[str, str], Balance] = {}
         self.rules: tuple[tuple[BudgetRule, str], ...] = ()
         """The budgets that are read every few seconds, with their owners."""
+
+    def balances(self) -> list[Balance]:
+        """Return the budgets of the present periods, as they were last seen."""
+        now = time.time()
+        known = list(self._shown.values())
+        return [balance for balance in known if balance.span.end_unix_seconds > now]
 
     def start(self) -> None:
         """Begin."""
@@ -200,7 +206,7 @@ class Bookkeeper:
         if settled := book.settle_dead():
             self._warn(f"{settled} requests of a process that died were booked by their estimates")
         for balance in book.read_balances(self.rules):
-            self.shown[balance.rule.name, balance.owner] = balance
+            self._shown[balance.rule.name, balance.owner] = balance
         self._beat_at = now + _BEAT_SECONDS
 
     def _note_fault(self, fault: str) -> None:
@@ -221,7 +227,7 @@ class Bookkeeper:
     def _tell(self, pairs: Sequence[tuple[_Waiting, Verdict]]) -> None:
         for item, verdict in pairs:
             for balance in verdict.balances:
-                self.shown[balance.rule.name, balance.owner] = balance
+                self._shown[balance.rule.name, balance.owner] = balance
             if not item.future.done():
                 item.future.set_result(verdict)
             elif verdict.refusing is None:

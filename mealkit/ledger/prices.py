@@ -15,6 +15,8 @@ NANO = 1_000_000_000
 
 _HOUR_NANOSECONDS = 3600 * NANO
 _MILLION = 1_000_000
+# As much as the largest budget; databases count to nine times as much.
+_MOST_NANO = 10**18
 
 
 def nano_of(money: str) -> int:
@@ -68,7 +70,8 @@ class Tariff:
     def price(self, prompt_tokens: int, answer_tokens: int, nanoseconds: int) -> int:
         """Return the price of a request, for its tokens and its share of the engine's time."""
         tokens = prompt_tokens * self.input_nano + answer_tokens * self.output_nano
-        return nanoseconds * self.hour_nano // _HOUR_NANOSECONDS + tokens // _MILLION
+        hours = nanoseconds * self.hour_nano // _HOUR_NANOSECONDS
+        return min(hours + tokens // _MILLION, _MOST_NANO)
 
 
 class SharedTime:

@@ -19,9 +19,10 @@ HOUR = 3600 * NANO
         (Cost(per_million_tokens=TokenPrices(input="0.15", output="0.60")), (1, 1, HOUR), 750),
         (Cost(per_million_tokens=TokenPrices(input="1", output="2")), (10**9, 0, 0), 1000 * NANO),
         (Cost(gpu_hour="999999999.999999999"), (0, 0, HOUR), 999_999_999_999_999_999),
+        (Cost(gpu_hour="999999999"), (0, 0, 1000 * HOUR), 10**18),
         (Cost(), (10**9, 10**9, HOUR), 0),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_the_price_of_a_request(cost, used, nano):
     """A price is rounded down to billionths of the currency."""

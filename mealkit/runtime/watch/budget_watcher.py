@@ -81,7 +81,7 @@ class BudgetWatcher:
             left = verdict.refusing.span.end_unix_seconds - exchange.began_unix_seconds
             exchange.headers.append((b"retry-after", b"%d" % max(1, ceil(left))))
             message = _refusal(verdict.refusing, estimate, self.tariff.currency)
-            raise failure("BUDGET_EXCEEDED", message, where=verdict.refusing.rule.name)
+            raise failure("BUDGET_EXCEEDED", message)
         self._admitted[id(exchange)] = admitted
 
     def ended(self, exchange: Exchange) -> None:
@@ -164,7 +164,7 @@ def budget_watcher(
         cost, own_budgets, bookkeeper, context if isinstance(context, int) else 0
     )
     bookkeeper.rules = tuple((rule, "") for rule in watcher.rules if not rule.is_per_key)
-    metrics.register(BudgetGauges(lambda: list(bookkeeper.shown.values()), cost.currency))
+    metrics.register(BudgetGauges(bookkeeper.balances, cost.currency))
     return watcher
 
 

@@ -1,6 +1,6 @@
 """Replicas of a kit share a budget in PostgreSQL: exact to the request, also when one is killed.
 
-``MEALKIT_TESTS_COMPLETE=1``: eight replicas at 500 requests a second, for half a minute.
+``MEALKIT_TESTS_COMPLETE=1``: eight replicas at 500 requests a second, for a quarter of a minute.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from mealkit.ledger.usage_postgresql import PostgresqlUsage
 pytestmark = pytest.mark.xdist_group("postgresql")
 
 IS_COMPLETE = bool(os.environ.get("MEALKIT_TESTS_COMPLETE"))
-REPLICAS, REQUESTS, RATE = (8, 15_000, 500) if IS_COMPLETE else (2, 160, 400)
-LIMIT = 12_000 if IS_COMPLETE else 600
+REPLICAS, REQUESTS, RATE = (8, 7_500, 500) if IS_COMPLETE else (2, 160, 400)
+LIMIT = 5_000 if IS_COMPLETE else 300
 BODY = json.dumps({"model": "stand-in", "input": "hello"}).encode()
 HEAD = (
     f"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n\r\n"
