@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 EXAMPLES = {
     "apply": (
         "mealkit deploy apply my-kit --target kubernetes --why 'new prompts'",
-        "mealkit deploy apply my-kit deploy.yaml --target kubernetes --context prod --json",
+        "mealkit deploy apply my-kit deploy.yaml --target kubernetes --json",
         "mealkit deploy apply my-kit deploy.yaml --target swarm --keys keys.txt",
     ),
     "status": (
