@@ -19,7 +19,7 @@ EXAMPLES = {
         "mealkit deploy render kubernetes my-kit deploy.yaml --output manifests",
         "mealkit deploy render helm my-kit --push host:5000/charts/my-kit",
         "mealkit deploy render compose my-kit deploy.yaml --output .",
-        "mealkit deploy render quadlet my-kit deploy.yaml --output /etc/containers/systemd",
+        "mealkit deploy render quadlet my-kit --output /etc/containers/systemd",
     ),
 }
 

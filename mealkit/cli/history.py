@@ -16,7 +16,7 @@ EXAMPLES = ("mealkit history search", "mealkit history search --json")
 
 
 def history(context: typer.Context, name: Name, *, as_json: Json = False) -> None:
-    """List the changes of a deployment: when, who, what, why, and which gate stopped one."""
+    """List a deployment's changes: when, who, what and why."""
     from mealkit.pipeline.deployment_files import DeploymentFiles
 
     files = DeploymentFiles(session_of(context).home, name)

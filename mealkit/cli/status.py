@@ -23,7 +23,7 @@ def status(
     *,
     as_json: Json = False,
 ) -> None:
-    """Show the deployments of this machine: revision, digests, who, when, why, claims, health.
+    """Show the deployments of this machine, and repair them.
 
     What an interrupted command left is finished or undone first, and a revision that should run
     and does not is started again.

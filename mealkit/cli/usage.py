@@ -61,7 +61,7 @@ def usage(  # noqa: PLR0913  one parameter for each option
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Report what kits with prices or budgets have used: requests, tokens, money, engine time."""
+    """Report what kits have used: requests, tokens, money and time."""
     from mealkit.ledger.usage_summary import By, sum_usage
     from mealkit.pipeline.operate.reading_usage import Days, read_usage, usage_csv
 
