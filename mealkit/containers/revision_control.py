@@ -4,6 +4,8 @@ Raises DeploymentError if the revision does not answer, or its answer cannot be 
 is not trusted.
 """
 
+import contextlib
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 from mealkit.containers.front_control import Totals
 from mealkit.containers.local_door import call_door
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import failure
 from mealkit.untrusted import UntrustedError, parse_json, shown
 
 CONTROL = "control"
@@ -40,8 +42,7 @@ def tell(folder: Path, order: str, listener: int | None = None) -> RevisionState
         DeploymentError: ``FRONT_FAILED``.
     """
     state, lent = _told(folder, order, [] if listener is None else [listener])
-    for item in lent:
-        item.close()
+    _close(lent)
     return state
 
 
@@ -52,10 +53,14 @@ def lent_socket(folder: Path, place: Place) -> socket.socket | None:
         DeploymentError: ``FRONT_FAILED``.
     """
     _, lent = _told(folder, "lend", [])
-    for item in lent:
-        if _listens(item, place):
-            return item
-        item.close()
+    for number in lent:
+        with contextlib.suppress(OSError):  # it may be no socket
+            found = socket.socket(fileno=os.dup(number))
+            if _listens(found, place):
+                _close(lent)
+                return found
+            found.close()
+    _close(lent)
     return None
 
 
@@ -67,34 +72,33 @@ def place_of(listener: socket.socket) -> Place:
 
 def _listens(found: socket.socket, place: Place) -> bool:
     """Return whether a socket from a kit is one that listens at an address."""
-    try:
-        is_listening = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        is_tcp = found.family in {socket.AF_INET, socket.AF_INET6}
-        return bool(is_listening) and is_tcp and place_of(found) == place
-    except OSError:
-        return False
+    is_listening = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    is_tcp = found.family in {socket.AF_INET, socket.AF_INET6}
+    return bool(is_listening) and is_tcp and place_of(found) == place
 
 
-def _told(
-    folder: Path, order: str, sockets: list[int]
-) -> tuple[RevisionState, list[socket.socket]]:
+def _told(folder: Path, order: str, sockets: list[int]) -> tuple[RevisionState, list[int]]:
     try:
         with call_door(folder, CONTROL, _ANSWER_SECONDS) as door:
             socket.send_fds(door, [order.encode()], sockets)
-            data, passed, _, _ = socket.recv_fds(door, _MOST_BYTES, 1)
+            data, lent, _, _ = socket.recv_fds(door, _MOST_BYTES, 1)
     except OSError as error:
         raise failure(
             "FRONT_FAILED",
             f"{folder.name} does not answer at its control socket: {error.strerror or error}",
             hint="an image of an older mealkit has none: build it again",
         ) from error
-    lent = [socket.socket(fileno=number) for number in passed]
     try:
         return _state_of(data), lent
     except (UntrustedError, LookupError, TypeError, ValueError) as error:
-        for item in lent:
-            item.close()
-        raise _odd(folder, f"{error}") from error
+        _close(lent)
+        message = f"{folder.name} gave an answer that cannot be understood: {error}"
+        raise failure("FRONT_FAILED", message) from error
+
+
+def _close(lent: list[int]) -> None:
+    for number in lent:
+        os.close(number)
 
 
 def _state_of(data: bytes) -> RevisionState:
@@ -117,8 +121,3 @@ def _count(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= _MOST_COUNT:
         raise ValueError(f"{shown(repr(value))} is not a count")
     return value
-
-
-def _odd(folder: Path, what: str) -> MealkitError:
-    message = f"{folder.name} gave an answer that cannot be understood: {what}"
-    return failure("FRONT_FAILED", message)

@@ -8,6 +8,7 @@ of new connections stays, because a process of mealkit has the socket open all t
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import time
 from collections import deque
@@ -67,6 +68,9 @@ class SharedSocket:
     async def _obey(self, door: socket.socket) -> None:
         await _readable(door)
         order, passed, _, _ = socket.recv_fds(door, _MOST_BYTES, 1)
+        for number in passed:
+            # Else an engine that is started again inherits it; recv_fds ignores MSG_CMSG_CLOEXEC.
+            os.set_inheritable(number, False)  # noqa: FBT003
         sockets = [socket.socket(fileno=number) for number in passed]
         if order == b"join" and sockets:
             await self._join(sockets.pop())

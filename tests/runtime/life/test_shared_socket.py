@@ -200,13 +200,25 @@ def test_a_revision_that_is_tested_gets_no_callers(deployment):
     assert deployment.processes.kits["web-r1"].ready().status_code == 200
 
 
-def test_an_engine_has_neither_socket(deployment):
-    """The kit's code cannot accept callers, nor give itself the socket."""
-    worker = deployment.processes.kits["web-r2"].worker_pid()
-    found = {path.readlink() for path in Path(f"/proc/{worker}/fd").iterdir()}
-    gateway = Path(f"/proc/{deployment.processes.kits['web-r2'].process.pid}/fd")
-    passed = {(gateway / number).readlink() for number in ("3", "4")}
-    assert not found & passed
+def test_an_engine_has_none_of_the_sockets(deployment):
+    """The kit's code can neither accept callers nor obey mealkit, also after its next start."""
+    deployment.front.route("web-r2:8000")
+    kit = deployment.processes.kits["web-r2"]
+
+    def sockets_of(number: int) -> set[Path]:
+        return {path.readlink() for path in Path(f"/proc/{number}/fd").iterdir()}
+
+    with deployment.front._taken() as shared:
+        own = Path(f"socket:[{os.fstat(shared.fileno()).st_ino}]")
+    gateway = Path(f"/proc/{kit.process.pid}/fd")
+    passed = {own, *((gateway / number).readlink() for number in ("3", "4"))}
+    assert len(passed & sockets_of(kit.process.pid)) == 3
+    first = kit.worker_pid()
+    assert not passed & sockets_of(first)
+    os.killpg(first, signal.SIGKILL)
+    kit.wait_for(lambda: kit.worker_pid() != first)
+    assert not passed & sockets_of(kit.worker_pid())
+    kit.wait_ready()
 
 
 def test_callers_wait_while_no_revision_has_the_socket(deployment):
