@@ -24,6 +24,7 @@ from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import MealkitError, failure
 from mealkit.names import one_line
 from mealkit.pipeline.deployment_files import DeploymentFiles, user_name
+from mealkit.pipeline.operate.boot_units import remove_unit, require_restart, set_unit
 from mealkit.pipeline.operate.changing import Changing, Options
 from mealkit.pipeline.operate.deployment_site import Site
 from mealkit.pipeline.operate.preparing import prepare, stop_reason
@@ -98,8 +99,8 @@ def up(request: UpRequest, site: Site, listener: TestListener) -> Changed:
         require_own_name(deployment.name, ground)
         if _is_there(deployment, shown, settings):
             if deployment == known:
-                return _changed(deployment, did=False)
-            return _changed(_with_new_address(deployment, ground, files))
+                return _come_up(deployment, ground, did=False)
+            return _come_up(_with_new_address(deployment, ground, files), ground)
         revision = _new_revision(deployment, request, shown, settings)
         deployment = deployment.with_revision(revision)
         _note_asked(deployment, revision, files)
@@ -109,7 +110,7 @@ def up(request: UpRequest, site: Site, listener: TestListener) -> Changed:
         started = begun(deployment, Verb.UP, revision.number, stops_first=why is not None)
         after = changing.run(started)
         changing.note(EventKind.SERVES, after, after.serving)
-        return _changed(after)
+        return _come_up(after, ground)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ def down(name: str, site: Site, *, purge: bool, wait: bool) -> Deployment:
         changing = Changing(site.ground(deployment), files, Options())
         after = changing.run(taken_down(deployment))
         changing.note(EventKind.DOWN, after, None)
+        remove_unit(after)
         if purge:
             files.remove()
         return after
@@ -221,8 +223,9 @@ def _deployment_for(
 
     port = run.port if run.port is not None else known.port if known else shown.lock.serving.port
     restart = request.restart or (known.restart if known else "unless-stopped")
+    client = choose(site.clients, run.client).name
+    require_restart(client, restart)
     if known is None:
-        client = choose(site.clients, run.client).name
         return Deployment(
             name=request.name,
             id=secrets.token_hex(8),
@@ -338,6 +341,11 @@ def _note(files: DeploymentFiles, kind: EventKind, revision: Revision, reason: s
             reason=reason,
         )
     )
+
+
+def _come_up(deployment: Deployment, ground: Ground, *, did: bool = True) -> Changed:
+    set_unit(deployment, ground.home, ground.progress)
+    return _changed(deployment, did=did)
 
 
 def _changed(deployment: Deployment, *, did: bool = True) -> Changed:
