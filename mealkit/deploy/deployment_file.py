@@ -39,9 +39,8 @@ _MOST = 100
 # Addresses of the container's own settings, which other fields of this file set.
 _OWN = ("MEALKIT_AUTH", "MEALKIT_HOSTS", "MEALKIT_KEYS", "MEALKIT_KEYS_FILE", "MEALKIT_OPS")
 _OWN_TOO = ("MEALKIT_ORIGINS", "MEALKIT_IMAGE_DIGEST", "MEALKIT_PORT", "MEALKIT_MODELS", "PORT")
-RESERVED_VARIABLES = frozenset(
-    (*_OWN, *_OWN_TOO, "MEALKIT_STATE", "MEALKIT_TERMINATION_LOG", "MEALKIT_AUDIT_KEY_FILE")
-)
+_OWN_PATHS = ("MEALKIT_STATE", "MEALKIT_TERMINATION_LOG", "MEALKIT_AUDIT_KEY_FILE")
+RESERVED_VARIABLES = frozenset((*_OWN, *_OWN_TOO, *_OWN_PATHS, "MEALKIT_RECORDS", "POD_NAMESPACE"))
 """Environment variables that the rendered files set themselves."""
 
 
@@ -213,8 +212,9 @@ class Rollout(StrictModel):
     """The Secret with an API key for the test, in clear; else NAME-test-key with the key `key`."""
     test_seconds: Annotated[int, Field(ge=10, le=86400)] = 1800
     """How many seconds the test may take."""
-    max_surge: Annotated[int, Field(ge=1, le=_MOST)] = 1
-    """How many Pods may run besides the wanted number while they are replaced."""
+    max_surge: Annotated[int, Field(ge=0, le=_MOST)] = 1
+    """How many Pods may run besides the wanted number while they are replaced; 0: an old Pod ends
+    first, where there is no room (or no GPU) for both, and a single replica is away until then."""
     settle_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
     """How many seconds a Pod must stay ready before it counts."""
     history: Annotated[int, Field(ge=1, le=_MOST)] = 10
@@ -257,7 +257,7 @@ class DeploymentFile(StrictModel):
     namespace: DnsLabel | None = None
     """The namespace; else the one that kubectl uses."""
     replicas: Annotated[int, Field(ge=0, le=10000)] = 1
-    """How many containers answer."""
+    """How many containers answer. For Kubernetes: left out, an autoscaler may decide."""
     resources: Resources = Resources()
     """Memory, CPU, shared memory."""
     gpu: GpuChoice = GpuChoice()

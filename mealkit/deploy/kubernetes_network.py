@@ -3,6 +3,7 @@
 Everything that is not named in deploy.yaml is closed, in both directions.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,13 +19,16 @@ from mealkit.deploy.kubernetes_metadata import (
     selector_of,
 )
 from mealkit.deploy.kubernetes_pod import PORT_NAME
-from mealkit.deploy.workload import Workload
+from mealkit.deploy.workload import MIB, Workload
+from mealkit.units import parse_size
 
 Form = dict[str, Any]
 
 _NETWORK = "networking.k8s.io/v1"
 _NAMESPACE = "kubernetes.io/metadata.name"
 _METRICS = "/metrics"
+# So the kit itself refuses what takes too long, and says why.
+_PROXY_SPARE_SECONDS = 10
 _DATABASE = frozenset({"MEALKIT_USAGE_DATABASE", "MEALKIT_USAGE_DATABASE_FILE"})
 # A kit that fetches for its callers may reach the internet, and nothing of the cluster or the site.
 _PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
@@ -178,8 +182,17 @@ def _ingress(workload: Workload, ingress: Ingress) -> Form:
     if ingress.tls_secret is not None:
         spec["tls"] = [{"hosts": [ingress.host], "secretName": ingress.tls_secret}]
     metadata = metadata_of(workload, workload.name)
-    metadata["annotations"] = {**metadata["annotations"], **ingress.annotations}
+    metadata["annotations"] |= {**_nginx_limits(workload), **ingress.annotations}
     return {"apiVersion": _NETWORK, "kind": "Ingress", "metadata": metadata, "spec": spec}
+
+
+def _nginx_limits(workload: Workload) -> dict[str, str]:
+    """Return the limits for the most used controller: its own are 60 seconds and 1 MiB."""
+    seconds = str(workload.lock.serving.timeout_seconds + _PROXY_SPARE_SECONDS)
+    prefix = "nginx.ingress.kubernetes.io/proxy"
+    size = math.ceil(parse_size(workload.lock.serving.max_body) / MIB)
+    limits = {"body-size": f"{size}m", "read-timeout": seconds, "send-timeout": seconds}
+    return {f"{prefix}-{name}": value for name, value in limits.items()}
 
 
 def _route(workload: Workload, route: Route) -> Form:
@@ -195,7 +208,13 @@ def _route(workload: Workload, route: Route) -> Form:
         "spec": {
             "parentRefs": [parent],
             "hostnames": [route.host],
-            "rules": [{"backendRefs": [{"name": workload.name, "port": workload.port}]}],
+            "rules": [
+                {
+                    "backendRefs": [{"name": workload.name, "port": workload.port}],
+                    # The kit has its own limits of time; some controllers end a stream after 15 s.
+                    "timeouts": {"request": "0s"},
+                }
+            ],
         },
     }
 

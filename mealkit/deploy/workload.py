@@ -22,6 +22,9 @@ from mealkit.units import parse_size
 
 MIB = 2**20
 
+HOSTS_VARIABLE = "MEALKIT_HOSTS"
+"""The variable with the names by which callers without a key reach the kit."""
+
 READ_BYTES_PER_SECOND = 100 * MIB
 """The slowest disk that a start must be in time on: a network disk of a cloud, less a fifth."""
 PULL_BYTES_PER_SECOND = 30 * MIB
@@ -254,7 +257,7 @@ class Workload:
         if file.auth == "off":
             outer = [item.host for item in (file.ingress, file.route) if item is not None]
             names = dict.fromkeys((*hosts, *outer, *file.hosts))
-            found |= {"MEALKIT_AUTH": "off", "MEALKIT_HOSTS": ",".join(names)}
+            found |= {"MEALKIT_AUTH": "off", HOSTS_VARIABLE: ",".join(names)}
         elif keys_file is not None:
             found["MEALKIT_KEYS_FILE"] = keys_file
         if file.origins:
