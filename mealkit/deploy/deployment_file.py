@@ -278,7 +278,8 @@ class DeploymentFile(StrictModel):
     secrets: Annotated[dict[EnvironmentName, SecretKey], Field(max_length=_MOST)] = Field(
         default_factory=dict
     )
-    """Environment variables whose values are in Secrets."""
+    """Environment variables whose values are in Secrets. Swarm, compose and podman have secrets
+    only as files, and so only MEALKIT_USAGE_DATABASE."""
     ingress: Ingress | None = None
     """An Ingress for callers outside of the cluster."""
     route: Route | None = None
@@ -296,8 +297,8 @@ class DeploymentFile(StrictModel):
     ops: Operations | None = None
     """Prices, budgets, audit log and telemetry, section by section instead of the kit's."""
     audit_key: SecretKey | None = None
-    """For Kubernetes: the Secret with the keys of the audit log; else each container makes one,
-    which is lost with its state."""
+    """The Secret with the keys of the audit log; else each container makes one, which is lost with
+    its state."""
     restart: Literal["no", "on-failure", "always", "unless-stopped"] = "on-failure"
     """When compose and systemd start an ended container again."""
     publish: Publish = Publish()

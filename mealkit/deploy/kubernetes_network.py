@@ -29,7 +29,6 @@ _NAMESPACE = "kubernetes.io/metadata.name"
 _METRICS = "/metrics"
 # So the kit itself refuses what takes too long, and says why.
 _PROXY_SPARE_SECONDS = 10
-_DATABASE = frozenset({"MEALKIT_USAGE_DATABASE", "MEALKIT_USAGE_DATABASE_FILE"})
 # A kit that fetches for its callers may reach the internet, and nothing of the cluster or the site.
 _PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 _PRIVATE_V6 = ("fc00::/7", "fe80::/10")
@@ -89,13 +88,9 @@ def pod_policies(workload: Workload, pods: Mapping[str, str]) -> Iterator[Form]:
 
 
 def network_remarks(workload: Workload) -> Iterator[str]:
-    """Yield what is closed or missing although deploy.yaml seems to need it."""
+    """Yield what is closed although deploy.yaml seems to need it."""
     network, file = workload.file.network, workload.file
-    lock_ops = workload.lock.ops
-    cost = (file.ops.cost if file.ops else None) or (lock_ops.cost if lock_ops else None)
-    shared = cost is not None and cost.shared
-    if shared and not _DATABASE & {*file.secrets, *file.environment}:
-        yield "replicas share budgets in a database: name it in secrets, as MEALKIT_USAGE_DATABASE"
+    cost = workload.ops.cost
     if not network.policy:
         return
     if not network.allow_from:
@@ -104,7 +99,7 @@ def network_remarks(workload: Workload) -> Iterator[str]:
         yield f"no other Pod may call the kit: name {whom} in network.allow_from"
     if file.monitoring.service_monitor and network.prometheus is None:
         yield "Prometheus may not read the metrics: name its namespace in network.prometheus"
-    if shared and not network.egress:
+    if cost is not None and cost.shared and not network.egress:
         yield "the kit may not reach the database of its budgets: name it in network.egress"
 
 

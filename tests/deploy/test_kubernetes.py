@@ -1,5 +1,6 @@
 """What is rendered for Kubernetes is valid there, restricted, closed, and computed from the kit."""
 
+import json
 import re
 
 import kubernetes_validate
@@ -417,7 +418,7 @@ def test_a_proxy_lets_the_kit_decide_how_long_and_how_much():
 
 
 def test_a_person_is_told_what_stays_closed():
-    """Callers, Prometheus, the database."""
+    """Callers, Prometheus, the way to the database."""
     said = list(
         network_remarks(
             workload(
@@ -425,9 +426,16 @@ def test_a_person_is_told_what_stays_closed():
             )
         )
     )
-    for line, word in zip(said, ("DATABASE", "allow_from", "prometheus", "egress"), strict=True):
+    for line, word in zip(said, ("allow_from", "prometheus", "egress"), strict=True):
         assert word in line
     assert list(network_remarks(workload(EVERYTHING))) == []
+
+
+@pytest.mark.parametrize("section", ["cost: null", "audit: null"])
+def test_a_section_may_be_left_out(section):
+    """What the kit states for it then does not count."""
+    environment = variables(deployment(f"ops: {{{section}}}"), "kits")
+    assert json.loads(environment["MEALKIT_OPS"]) == {section.partition(":")[0]: None}
 
 
 @pytest.mark.parametrize(
