@@ -20,6 +20,7 @@ from mealkit.deploy.cluster_strings import (
     LabelKey,
     Labels,
     LabelValue,
+    MachineAddress,
     Origin,
     Port,
 )
@@ -42,6 +43,11 @@ _OWN_TOO = ("MEALKIT_ORIGINS", "MEALKIT_IMAGE_DIGEST", "MEALKIT_PORT", "MEALKIT_
 _OWN_PATHS = ("MEALKIT_STATE", "MEALKIT_TERMINATION_LOG", "MEALKIT_AUDIT_KEY_FILE")
 RESERVED_VARIABLES = frozenset((*_OWN, *_OWN_TOO, *_OWN_PATHS, "MEALKIT_RECORDS", "POD_NAMESPACE"))
 """Environment variables that the rendered files set themselves."""
+
+
+def _is_ours(label: str) -> bool:
+    # Others of app.kubernetes.io are replaced; these decide what is a candidate.
+    return label.startswith("mealkit.dev/")
 
 
 class Resources(StrictModel):
@@ -233,11 +239,19 @@ class Toleration(StrictModel):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """The taint's effect; all, if left out."""
 
+    @model_validator(mode="after")
+    def _is_accepted(self) -> Self:
+        if self.operator == "Equal" and self.key is None:
+            raise ValueError("Equal needs the taint's key")
+        if self.operator == "Exists" and self.value:
+            raise ValueError("a value is for operator: Equal")
+        return self
+
 
 class Publish(StrictModel):
     """The address on the machine, for compose, Swarm and systemd."""
 
-    address: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}$")] = "127.0.0.1"
+    address: MachineAddress = "127.0.0.1"
     """The machine's address on which callers reach the kit."""
     port: Port | None = None
     """The machine's port; else the kit's own."""
@@ -328,6 +342,9 @@ class DeploymentFile(StrictModel):
         twice = sorted({*self.environment} & {*self.secrets})
         if twice:
             raise ValueError(f"{twice[0]} is in environment and in secrets: write it once")
+        ours = [name for name in {**self.labels, **self.monitoring.labels} if _is_ours(name)]
+        if ours:
+            raise ValueError(f"{ours[0]} is a label that mealkit writes: choose another name")
         if self.ingress is not None and self.route is not None:
             raise ValueError("write either ingress or route")
         if self.state.place == "pvc" and self.replicas > 1:

@@ -56,17 +56,17 @@ def rendered(workload: "Workload", form: Format) -> Mapping[str, str]:
 
 def remarks(workload: "Workload", form: Format) -> list[str]:
     """Return what a person should know about the files, such as what stays closed."""
-    from mealkit.deploy.record_remarks import record_remarks  # noqa: PLC0415
+    from mealkit.deploy.workload_remarks import workload_remarks  # noqa: PLC0415
 
     match form:
         case Format.KUBERNETES | Format.HELM | Format.KSERVE:
             from mealkit.deploy.kubernetes_network import network_remarks  # noqa: PLC0415
 
-            records = record_remarks(workload, by_default=False)
+            records = workload_remarks(workload, is_kept_by_default=False)
             return [*records, *network_remarks(workload)]
         case Format.SWARM:
-            return list(record_remarks(workload, by_default=False))
+            return list(workload_remarks(workload, is_kept_by_default=False))
         case Format.COMPOSE | Format.QUADLET:
-            return list(record_remarks(workload, by_default=True))
+            return list(workload_remarks(workload, is_kept_by_default=True))
         case _:
             assert_never(form)

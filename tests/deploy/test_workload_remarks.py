@@ -24,6 +24,7 @@ LOST = ["lost with its container"]
             Format.KUBERNETES,
             ["name it in secrets", "no client of the database"],
         ),
+        ("resources: {memory: 1MiB}", Format.COMPOSE, ["the kit is estimated to need"]),
         ("ops: {audit: {}}", Format.SWARM, ["the audit log is lost", "so is the key"]),
         ("audit_key: {secret: a, key: b}\nops: {audit: {}}", Format.SWARM, ["the audit log is"]),
         ("state: {in: pvc}\nops: {audit: {}}", Format.KUBERNETES, []),
