@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mealkit.errors import Problem
+from mealkit.ledger.prices import Tariff
 from mealkit.recipe.operations import Audit, Cost, effective_ops
 from mealkit.runtime.gateway.service import Service
 
@@ -30,6 +31,8 @@ class Watching:
         self._service = service
         ops = effective_ops(service.lock.ops, service.settings.ops)
         has_telemetry = _has_telemetry(service, is_in_image=ops.telemetry)
+        currency = _currency_of(ops.cost)
+        service.watchers = (service.metrics.watch_exchanges(service.keys.names, currency),)
         self._export: AuditExport | None = None
         # First, because the others record what a request costs.
         self._budgets = self._begin_budgets(ops.cost)
@@ -99,6 +102,11 @@ class Watching:
 
     def _block(self, fault: Problem | None) -> None:
         self._service.obstacle = fault
+
+
+def _currency_of(cost: Cost | None) -> str | None:
+    """Return the currency of a kit whose requests cost something."""
+    return cost.currency if cost and Tariff.of(cost).has_prices else None
 
 
 def _has_telemetry(service: Service, *, is_in_image: bool) -> bool:
