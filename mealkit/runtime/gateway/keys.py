@@ -106,7 +106,7 @@ class Keys:
         self.budgets: Mapping[str, KeyBudget] = {}
         """The budgets of the keys that have one of their own; a new object when they change."""
         self._rates = KeyRates()
-        self._has_cost = self._has_prices = True
+        self._has_money = self._has_tokens = True
         self.is_open = settings.needs_no_keys
         """Whether callers need no key."""
         if self.is_open:
@@ -146,13 +146,13 @@ class Keys:
         """Count a request of a key; return 0, or the seconds to wait if it has sent too many."""
         return self._rates.take(key.name, key.rules.rate, now) if key.rules.rate else 0
 
-    def require_prices(self, *, has_cost: bool, has_prices: bool) -> None:
-        """Refuse budgets of keys that the kit cannot count, now and when the file changes.
+    def require_countable(self, *, money: bool, tokens: bool) -> None:
+        """Refuse budgets of keys in what the kit does not count, now and when the file changes.
 
         Raises:
-            ContainerError: ``CONFIG_INVALID``, the kit has no ``ops.cost``, or no prices.
+            ContainerError: ``CONFIG_INVALID``, a key has such a budget.
         """
-        self._has_cost, self._has_prices = has_cost, has_prices
+        self._has_money, self._has_tokens = money, tokens
         self._checked(self._hashes, str(self._file or "MEALKIT_KEYS"))
 
     def _use(self, hashes: list[KeyHash]) -> None:
@@ -182,9 +182,11 @@ class Keys:
     def _checked(self, hashes: list[KeyHash], where: str) -> list[KeyHash]:
         for key in hashes:
             budget = key.rules.budget
-            if budget and not (self._has_cost and (self._has_prices or budget.tokens)):
-                missing = "prices in ops.cost" if self._has_cost else "ops.cost"
-                message = f"the key {key.name} has a budget, and the kit has no {missing}"
+            if budget and not (self._has_tokens if budget.tokens else self._has_money):
+                unit, needs = ("tokens", "ops.cost, and an engine that counts tokens")
+                if not budget.tokens:
+                    unit, needs = ("money", "prices in ops.cost")
+                message = f"the key {key.name} has a budget of {unit}, which needs {needs}"
                 hint = "state it in kit.yaml, or in the deployment's ops; or remove the budget"
                 raise failure("CONFIG_INVALID", message, where=where, hint=hint)
         return hashes
