@@ -54,6 +54,7 @@ def keys():
         "poor": ["budget=100tokens/day"],
         "soft": [],
         "cutter": [],
+        "failed": [],
     }.items():
         secrets[name], kept = new_key(name, key_rules(words, ValueError))
         lines.append(kept.line)
@@ -160,6 +161,17 @@ def test_a_stream_that_was_cut_pays_for_what_was_sent(kit, ask, keys, tmp_path):
     assert 50 < prompt < 300
     assert events >= 1
     assert nano == prompt * 1000 + events * 2000
+
+
+def test_a_stream_that_failed_pays_for_what_was_sent(kit, ask):
+    """Otherwise answers that take longer than the kit's limit would be free."""
+    assert "ENGINE_OUT_OF_MEMORY" in ask("failed", "error:5", stream=True).text
+    kit.wait_for(lambda: "failed" in used(kit))
+    requests, prompt, events, _ = used(kit)["failed"]
+    assert requests == 1
+    assert prompt > 50
+    # The first event has no word.
+    assert events == 6
 
 
 def test_a_soft_budget_warns_and_answers(ask):
