@@ -12,12 +12,12 @@ import hmac
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, Problem, failure
 from mealkit.runtime.key_rules import ANYTHING, KeyBudget, KeyRates, KeyRules, key_rules
 from mealkit.runtime.settings import Settings
 
@@ -105,6 +105,8 @@ class Keys:
         self._hashes: list[KeyHash] = []
         self.budgets: Mapping[str, KeyBudget] = {}
         """The budgets of the keys that have one of their own; a new object when they change."""
+        self.complain: Callable[[Problem], None] = lambda _: None
+        """Gets the reason if a changed file cannot be used, so that the old keys stay valid."""
         self._rates = KeyRates()
         self._has_money = self._has_tokens = True
         self.is_open = settings.needs_no_keys
@@ -174,10 +176,10 @@ class Keys:
             return
         self._looked = now
         try:
-            if _stamp(self._file) != self._stamp:
+            if _stamp_of(self._file) != self._stamp:
                 self._use([*self._given, *self._read(self._file)])
-        except (OSError, MealkitError):
-            return
+        except MealkitError as error:
+            self.complain(error.problems[0])
 
     def _checked(self, hashes: list[KeyHash], where: str) -> list[KeyHash]:
         for key in hashes:
@@ -193,7 +195,7 @@ class Keys:
 
     def _read(self, path: Path) -> list[KeyHash]:
         try:
-            self._stamp = _stamp(path)
+            self._stamp = _stamp_of(path)
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "the file is not text"
@@ -238,8 +240,12 @@ def _hash(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    found = path.stat()
+def _stamp_of(path: Path) -> tuple[int, ...] | None:
+    """Return what changes with a file; None if it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
