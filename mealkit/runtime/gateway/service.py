@@ -130,6 +130,7 @@ class Service:
         opened = [path for word in self.settings.open for path in _OPENED[word]]
         self._without_key = frozenset({*_HEALTH, *PAGE_PATHS, *opened})
         self._browsers = Browsers(self.settings)
+        self.keys.complain = self._note_keys
         self.idle.set()
         self.off.set()
         self.lifecycle.listeners.append(self._note_move)
@@ -335,6 +336,10 @@ class Service:
             self.off.clear()
         else:
             self.off.set()
+
+    def _note_keys(self, fault: Problem) -> None:
+        # A key that was removed from the file is still valid.
+        self.journal.error("keys not read", **fault.as_json())
 
     def _note_queue(self) -> None:
         self.metrics.queue(self.queue.running, self.queue.waiting)

@@ -72,7 +72,6 @@ class ServingContainer:
         )
         metrics, image = self._service.metrics, startup.settings.image_digest
         metrics.identify(startup.lock, str(image or ""))
-        self._service.watchers = (metrics.watch_exchanges(keys.names),)
         self._watching = Watching(self._service)
         self._supervisor = Supervisor(startup, upstream)
         self._first_case = _first_case_of(self._service)
