@@ -16,7 +16,10 @@ EXAMPLES = ("mealkit history search", "mealkit history search --json")
 
 
 def history(context: typer.Context, name: Name, *, as_json: Json = False) -> None:
-    """List the changes of a deployment: when, who, what, why, and which gate stopped one."""
+    """List a deployment's changes: who, when, why, failed gates.
+
+    Times are in this machine's time zone.
+    """
     from mealkit.pipeline.deployment_files import DeploymentFiles
 
     files = DeploymentFiles(session_of(context).home, name)
