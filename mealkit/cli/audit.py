@@ -18,11 +18,11 @@ EXAMPLES = {
     "verify": (
         "mealkit audit verify my-kit",
         "mealkit audit verify /srv/audit --key audit.key --checkpoint kit.log",
-        "mealkit audit verify my-kit --checkpoint mon.json --public-key team.pub",
+        "mealkit audit verify audit --checkpoint monday.json --public-key team.pub",
     ),
     "show": (
         "mealkit audit show my-kit --request 7d0f2c6b1f3e4a5b8c9d0e1f2a3b4c5d",
-        "mealkit audit show my-kit --caller team-a --since 2026-11-30T12",
+        "mealkit audit show my-kit --caller team-a --outcome failed",
     ),
     "checkpoint": ("mealkit audit checkpoint my-kit --sign-key auditor.key --output monday.json",),
 }
@@ -69,7 +69,7 @@ def verify(
     ] = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Verify audit logs, and report the first line that is wrong.
+    """Check every line of audit logs.
 
     It finds lines and files that were changed, removed, added, moved or replaced. Lines that were
     cut off at the end are found with a checkpoint that was kept elsewhere: kits write checkpoints
@@ -128,7 +128,7 @@ def show(  # noqa: PLR0913  one parameter for each option
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Print the requests of audit logs that match all options.
+    """Print the requests of audit logs that fit all options.
 
     It does not check whether the lines are as the kit wrote them: audit verify does. A request that
     was begun and has no end was at work when its kit was killed, or still is.

@@ -27,7 +27,7 @@ def console(
         ),
     ] = False,
 ) -> None:
-    """Show all deployments and kits of this machine in a browser.
+    """Show this machine's deployments and kits as a page.
 
     The page is at the printed address until you press Ctrl-C, and only this machine can reach it.
     The address has a token; do not give it to others.

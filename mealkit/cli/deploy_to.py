@@ -100,7 +100,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
-    """Roll a kit out on a cluster, and go back if that fails.
+    """Roll a kit out on a cluster; go back if that fails.
 
     First the machine's policies decide about the image, the nodes are compared with the kit, and
     the cluster is asked whether it accepts every object. The old replicas answer until new ones
@@ -147,7 +147,7 @@ def status(  # noqa: PLR0913
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Show the revision, the replicas, and problems with owners.
+    """Show a deployment's revision, replicas and problems.
 
     On Swarm it exits with 16 if a replica is missing.
     """
@@ -189,7 +189,7 @@ def rollback(  # noqa: PLR0913
     namespace: Namespace = None,
     as_json: Json = False,
 ) -> None:
-    """Return a deployment to a revision that the cluster keeps.
+    """Return a deployment to an earlier revision.
 
     The present replicas answer until those of the earlier revision are ready.
     """

@@ -18,7 +18,7 @@ def down(
     purge: Annotated[bool, typer.Option("--purge", help="Also delete the history.")] = False,
     wait: Wait = False,
 ) -> None:
-    """Take a deployment down, after its running requests have ended.
+    """Take a deployment down, after its last requests.
 
     Its containers and its address are removed; its history stays.
     """

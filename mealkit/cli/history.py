@@ -16,9 +16,10 @@ EXAMPLES = ("mealkit history search", "mealkit history search --json")
 
 
 def history(context: typer.Context, name: Name, *, as_json: Json = False) -> None:
-    """List a deployment's changes: who, when, why, failed gates.
+    """List a deployment's changes: when, who, what and why.
 
-    Times are in this machine's time zone.
+    If a gate stopped a change, it has the measured and the required value. Times are in this
+    machine's time zone.
     """
     from mealkit.pipeline.deployment_files import DeploymentFiles
 

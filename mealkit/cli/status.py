@@ -28,7 +28,7 @@ def status(
     *,
     as_json: Json = False,
 ) -> None:
-    """Show deployments: revision, digests, who, when, why, health.
+    """Show the deployments of this machine, and repair them.
 
     What an interrupted command left is finished or undone first, and a revision that should run
     and does not is started again. Times are in this machine's time zone.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "mealkit up search my-kit",
-    "mealkit up search registry.example.org/my-kit:1.1.0 --why 'smaller index'",
+    "mealkit up search my-kit:1.1.0 --why 'smaller index'",
     "mealkit up search my-kit --test all --watch 300",
     "mealkit up search my-kit --address 0.0.0.0 --keys keys.txt --restart always",
 )
@@ -169,7 +169,7 @@ def up(  # noqa: PLR0913  one parameter for each option
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Start a deployment, or upgrade it and go back if that fails.
+    """Start a deployment, or upgrade it without losing a request.
 
     The new revision starts beside the old one, if both fit. It must become ready and pass its
     tests before it gets requests; the old one answers the requests that it has. If anything fails,

@@ -62,7 +62,7 @@ def usage(  # noqa: PLR0913  one parameter for each option
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Report what kits and keys have used: requests, tokens, money.
+    """Report what kits have used: requests, tokens, money and time.
 
     Kits with prices or budgets (ops.cost) record it.
     """
