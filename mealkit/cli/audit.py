@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.options import Json, PassphraseFd, PassphraseFile, session_of
+from mealkit.cli.options import Json, PassphraseFd, PassphraseFile, deployed_names, session_of
 from mealkit.cli.output import json_text, print_json, print_line, say
 from mealkit.errors import failure, failures
 
@@ -32,6 +32,7 @@ Targets = Annotated[
     typer.Argument(
         metavar="TARGET...",
         help="Names of kits or deployments, folders with audit logs, or the files of one.",
+        autocompletion=deployed_names,
     ),
 ]
 Keys = Annotated[
@@ -163,8 +164,9 @@ def checkpoint(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Verify an audit log, and sign how far it has come.
 
-    Keep the result where the kit's machine cannot reach it. With the public key, everyone can check
-    that nothing up to the checkpoint has changed; the log's own key is not needed for that.
+    The result has the digests of the log's files. Keep it where the kit's machine cannot reach it.
+    With the public key, everyone can check that nothing up to the checkpoint has changed; the log's
+    own key is not needed for that.
     """
     from mealkit.pipeline.audit.audit_logs import (
         GivenCheckpoints,

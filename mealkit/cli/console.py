@@ -29,8 +29,8 @@ def console(
 ) -> None:
     """Show this machine's deployments and kits as a page.
 
-    The page is at the printed address, and only this machine can reach it. The address has a
-    token; do not give it to others.
+    The page is at the printed address until you press Ctrl-C, and only this machine can reach it.
+    The address has a token; do not give it to others.
     """
     from mealkit.pipeline.operate.console_server import Console, serve
 

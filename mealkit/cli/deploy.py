@@ -26,7 +26,7 @@ EXAMPLES = {
 DeployFile = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[DEPLOY.YAML]",
+        metavar="DEPLOY.YAML",
         help="Where and how the kit is to run; by default deploy.yaml in the kit's folder.",
         show_default=False,
     ),

@@ -52,7 +52,8 @@ Target = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name.")]
 Why = Annotated[
-    str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.", show_default="")
+    str,
+    typer.Option("--why", metavar="TEXT", help="The reason, for the history.", show_default="none"),
 ]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all pods are ready.")]
 Timeout = Annotated[
@@ -178,7 +179,7 @@ def rollback(  # noqa: PLR0913
     revision: Annotated[
         int | None,
         typer.Argument(
-            metavar="[REVISION]",
+            metavar="REVISION",
             min=1,
             help="The revision; by default the one before.",
             show_default=False,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mealkit.cli.history import moment
-from mealkit.cli.options import Json, session_of
+from mealkit.cli.options import Json, deployed_names, session_of
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
@@ -19,7 +19,12 @@ def status(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="The deployment's name.", show_default="all"),
+        typer.Argument(
+            metavar="NAME",
+            help="The deployment's name.",
+            show_default="all",
+            autocompletion=deployed_names,
+        ),
     ] = None,
     *,
     keep: Annotated[
@@ -33,7 +38,7 @@ def status(
     """Show the deployments of this machine, and repair them.
 
     What an interrupted command left is finished or undone first, and a revision that should run
-    and does not is started again.
+    and does not is started again. Times are in this machine's time zone.
     """
     from mealkit.pipeline.operate.deployment_site import this_site
     from mealkit.pipeline.operate.deployment_status import statuses

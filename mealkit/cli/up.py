@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mealkit.cli.options import AllowFolder, Json, PlainHttp, session_of, use_plain_http
+from mealkit.cli.options import (
+    AllowFolder,
+    Json,
+    PlainHttp,
+    deployed_names,
+    session_of,
+    stored_names,
+    use_plain_http,
+)
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.cli.preflight import Override, Reason
 from mealkit.cli.verdicts import TestLines
@@ -21,7 +29,10 @@ EXAMPLES = (
     "mealkit up search my-kit --address 0.0.0.0 --keys keys.txt --restart always",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The deployment's name.", autocompletion=deployed_names),
+]
 Why = Annotated[
     str,
     typer.Option(metavar="TEXT", help="Why, for the history.", show_default="none"),
@@ -41,6 +52,7 @@ def up(  # noqa: PLR0913  one parameter for each option
             metavar="TARGET",
             help="A kit's folder, or an image: NAME:VERSION, a digest, REGISTRY/NAME:TAG,"
             " oci:DIR or oci-archive:FILE.",
+            autocompletion=stored_names,
         ),
     ],
     *,
