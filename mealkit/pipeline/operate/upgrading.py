@@ -24,7 +24,7 @@ from mealkit.deploy.upgrade import begun, taken_down, way_back
 from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import MealkitError, failure
 from mealkit.names import one_line
-from mealkit.pipeline.deployment_files import DeploymentFiles, user_name
+from mealkit.pipeline.deployment_files import DeploymentFiles, require_line, user_name
 from mealkit.pipeline.operate.changing import Changing, Options
 from mealkit.pipeline.operate.deployment_site import Site
 from mealkit.pipeline.operate.preparing import Prepared, prepare, stop_reason
@@ -82,6 +82,8 @@ def up(request: UpRequest, site: Site, listener: TestListener) -> Changed:
         PreflightError: this machine does not fit; nothing was started.
     """
     files = DeploymentFiles(site.home, request.name)
+    require_line("--why", request.reason)
+    require_line("the target", request.run.target)
     doing = f"mealkit up {request.name}"
     with files.changing(doing, wait=request.wait, progress=site.progress):
         known = files.read()
@@ -149,6 +151,7 @@ def rollback(request: RollbackRequest, site: Site) -> Changed:
         DeploymentError: ``DEPLOYMENT_REVISION``, it is not kept; a gate stopped it.
     """
     files = DeploymentFiles(site.home, request.name)
+    require_line("--why", request.reason)
     doing = f"mealkit rollback {request.name}"
     files.required()
     with files.changing(doing, wait=request.wait, progress=site.progress):
@@ -225,9 +228,10 @@ def _settled(request: UpRequest, known: Deployment | None) -> RunRequest:
     address = request.address or (known.address if known else LOOPBACK)
     run = replace(request.run, name=None, address=address)
     if known is not None:
-        if run.client not in {None, known.client}:
+        is_down = known.serving is None and known.change is None
+        if run.client not in {None, known.client} and not is_down:
             raise failure("DEPLOYMENT_CLIENT", f"{known.name} runs in {known.client}")
-        run = replace(run, client=known.client, port=run.port or known.port)
+        run = replace(run, client=run.client or known.client, port=run.port or known.port)
         if request.inherits and known.served:
             run = _inherited(run, known.revision(known.served[-1]).settings)
     access_of(run.address, run.keys, run.origins)
@@ -256,8 +260,8 @@ def _deployment_for(
 
     port = run.port if run.port is not None else known.port if known else shown.lock.serving.port
     restart = request.restart or (known.restart if known else "unless-stopped")
+    client = choose(site.clients, run.client).name
     if known is None:
-        client = choose(site.clients, run.client).name
         return Deployment(
             name=request.name,
             id=secrets.token_hex(8),
@@ -266,7 +270,8 @@ def _deployment_for(
             client=client,
             restart=restart,
         )
-    return known.model_copy(update={"address": run.address, "port": port, "restart": restart})
+    stated = {"address": run.address, "port": port, "restart": restart, "client": client}
+    return known.model_copy(update=stated)
 
 
 def _settings(run: RunRequest) -> Settings:
@@ -296,8 +301,8 @@ def _moved(
     Raises:
         MealkitError: the front cannot use the address; it has the one before.
     """
-    stated = {"address": wanted.address, "port": wanted.port, "restart": wanted.restart}
-    moved = deployment.model_copy(update=stated)
+    fields = ("address", "port", "restart")
+    moved = deployment.model_copy(update={item: getattr(wanted, item) for item in fields})
     if moved == deployment or moved.serving is None:
         return moved
     files.write(moved)

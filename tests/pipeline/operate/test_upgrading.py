@@ -205,6 +205,7 @@ def test_a_revision_that_does_not_become_ready_never_gets_traffic(web, versions)
     with pytest.raises(DeploymentError) as caught:
         web.up(second, timeout_seconds=1)
     problem, cause = caught.value.problems
+    assert "--timeout" in str(cause.hint)  # the container that a log could be read of is removed
     assert (problem.code, problem.owner) == ("DEPLOYMENT_GATE", Owner.PLATFORM)
     assert "the gate readiness" in problem.message
     assert "revision 1 has the traffic" in problem.message
@@ -468,6 +469,34 @@ def test_a_name_that_is_not_one_is_refused(web, name):
     """It would be part of the names of folders, networks and containers."""
     with pytest.raises(KitError, match="cannot name a deployment"):
         web.do(replace(up_request("little:1.0.0"), name=name))
+
+
+@pytest.mark.parametrize("why", ["w" * 2001, "two\nlines", "a\x1b[31mcolour"])
+def test_a_reason_that_is_not_a_line_is_refused_before_anything_is_done(web, versions, why):
+    """It would be in the deployment's file, which has bounds."""
+    _, (first, _, _) = versions
+    with pytest.raises(KitError, match="--why"):
+        web.up(first, reason=why)
+    web.up(first)
+    with pytest.raises(KitError, match="--why"):
+        rollback(RollbackRequest("web", reason=why), web.site)
+    assert web.kinds() == ["asked", "moved", "serves"]
+
+
+def test_a_deployment_that_is_down_may_come_back_in_another_client(web, versions):
+    """As the problem's hint says, which names both ways out."""
+    _, (first, _, _) = versions
+    web.up(first)
+    request = up_request(first)
+    other = FileClient(web.home / "other-containers", web.server.port)
+    other.name = "others"
+    web.site = replace(web.site, clients=(*web.site.clients, other))
+    moved = replace(request, run=replace(request.run, client="others"))
+    with pytest.raises(DeploymentError, match="web runs in files"):
+        web.do(moved)
+    down("web", web.site, purge=False, wait=False)
+    assert web.do(moved).deployment.client == "others"
+    assert other.running() == {"web-r2"}
 
 
 def test_what_the_machine_refuses_is_in_the_history(web, versions):
