@@ -29,6 +29,7 @@ from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.operate.deployment_site import Site
+from mealkit.pipeline.operate.deployment_status import statuses
 from mealkit.pipeline.operate.upgrading import (
     Changed,
     RollbackRequest,
@@ -409,6 +410,30 @@ def test_a_restart_of_the_machine_in_the_middle_is_repaired(web, versions):
     assert repaired("web", web.site).serving == 1
     assert web.client.running() == {"web-r1"}
     assert web.kinds()[-1] is EventKind.REPAIRED
+
+
+def test_a_revision_that_has_left_the_network_is_started_again(web, versions):
+    """It runs, but the front cannot reach it."""
+    _, (first, _, _) = versions
+    web.up(first)
+    web.front.lose("web-r1")
+    assert repaired("web", web.site).serving == 1
+    assert web.front.container == "web-r1"
+    assert web.kinds()[-1] is EventKind.REPAIRED
+
+
+def test_a_deployment_whose_file_is_damaged_hides_no_other(web, versions):
+    """The others are shown, and its problem is a notice; asked for by name, it is an error."""
+    _, (first, _, _) = versions
+    web.up(first)
+    other = web.site.home.deployments / "other"
+    other.mkdir()
+    (other / "deployment.json").write_text("{")
+    shown = statuses(None, web.site)
+    assert [item.deployment.name for item in shown] == ["web"]
+    assert [item.code for item in web.heard.notices] == ["DEPLOYMENT_INVALID"]
+    with pytest.raises(DeploymentError):
+        statuses("other", web.site)
 
 
 def test_only_kept_revisions_can_be_gone_back_to(web, versions):
