@@ -19,7 +19,10 @@ def down(
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
-    """Take a deployment down: let running requests finish, then remove it and its address."""
+    """Take a deployment down, after its last requests.
+
+    Its containers and its address are removed; its history stays.
+    """
     from mealkit.pipeline.operate.deployment_site import this_site
     from mealkit.pipeline.operate.upgrading import down as take_down
 

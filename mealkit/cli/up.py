@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mealkit.cli.options import AllowFolder, Json, PlainHttp, session_of, use_plain_http
+from mealkit.cli.options import (
+    AllowFolder,
+    Json,
+    PlainHttp,
+    deployed_names,
+    session_of,
+    stored_names,
+    use_plain_http,
+)
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.cli.preflight import Override, Reason
 from mealkit.cli.verdicts import TestLines
@@ -16,12 +24,15 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "mealkit up search my-kit",
-    "mealkit up search registry.example.org/team/my-kit:1.1.0 --why 'smaller index'",
+    "mealkit up search my-kit:1.1.0 --why 'smaller index'",
     "mealkit up search my-kit --test all --watch 300",
     "mealkit up search my-kit --address 0.0.0.0 --keys keys.txt --restart always",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The deployment's name.", autocompletion=deployed_names),
+]
 Why = Annotated[
     str,
     typer.Option(metavar="TEXT", help="Why, for the history.", show_default="none"),
@@ -41,6 +52,7 @@ def up(  # noqa: PLR0913  one parameter for each option
             metavar="TARGET",
             help="A kit's folder, or an image: NAME:VERSION, a digest, REGISTRY/NAME:TAG,"
             " oci:DIR or oci-archive:FILE.",
+            autocompletion=stored_names,
         ),
     ],
     *,
@@ -164,7 +176,7 @@ def up(  # noqa: PLR0913  one parameter for each option
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Start a deployment, or upgrade it: the traffic moves when the new revision is good.
+    """Start a deployment, or upgrade it without losing a request.
 
     The new revision starts beside the old one, if both fit. It must become ready and pass its
     tests before it gets requests; the old one answers the requests that it has. If anything fails,
@@ -172,7 +184,7 @@ def up(  # noqa: PLR0913  one parameter for each option
     """
     from mealkit.deploy.watch import WatchLimits
     from mealkit.pipeline.operate.deployment_site import this_site
-    from mealkit.pipeline.operate.upgrading import UpRequest
+    from mealkit.pipeline.operate.up_request import UpRequest
     from mealkit.pipeline.operate.upgrading import up as up_deployment
     from mealkit.pipeline.run.operations_file import read_operations
     from mealkit.pipeline.run.run_request import RunRequest

@@ -28,7 +28,8 @@ from mealkit.errors import failure
 from mealkit.files.whole import write_whole
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.operate.deployment_site import Site
-from mealkit.pipeline.operate.upgrading import RollbackRequest, UpRequest, down, rollback, up
+from mealkit.pipeline.operate.up_request import UpRequest
+from mealkit.pipeline.operate.upgrading import RollbackRequest, down, rollback, up
 from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.progress import Progress
 

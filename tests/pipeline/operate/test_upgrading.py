@@ -30,10 +30,10 @@ from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.operate.deployment_site import Site
 from mealkit.pipeline.operate.deployment_status import statuses
+from mealkit.pipeline.operate.up_request import UpRequest
 from mealkit.pipeline.operate.upgrading import (
     Changed,
     RollbackRequest,
-    UpRequest,
     down,
     repaired,
     rollback,
