@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from mealkit.cli.options import session_of
-from mealkit.cli.output import print_line
+from mealkit.cli.options import Json, session_of
+from mealkit.cli.output import print_json, print_line
 from mealkit.cli.up import Name, Wait
 
 EXAMPLES = ("mealkit down search", "mealkit down search --purge")
@@ -17,6 +17,7 @@ def down(
     *,
     purge: Annotated[bool, typer.Option("--purge", help="Also delete the history.")] = False,
     wait: Wait = False,
+    as_json: Json = False,
 ) -> None:
     """Take a deployment down, after its last requests.
 
@@ -26,5 +27,9 @@ def down(
     from mealkit.pipeline.operate.upgrading import down as take_down
 
     session = session_of(context)
-    take_down(name, this_site(session.home, session.progress()), purge=purge, wait=wait)
+    site = this_site(session.home, session.progress(as_json=as_json))
+    after = take_down(name, site, purge=purge, wait=wait)
+    if as_json:
+        print_json({"name": after.name, "purged": purge})
+        return
     print_line(f"{name} is down")

@@ -184,7 +184,7 @@ def up(  # noqa: PLR0913  one parameter for each option
     """
     from mealkit.deploy.watch import WatchLimits
     from mealkit.pipeline.operate.deployment_site import this_site
-    from mealkit.pipeline.operate.upgrading import UpRequest
+    from mealkit.pipeline.operate.up_request import UpRequest
     from mealkit.pipeline.operate.upgrading import up as up_deployment
     from mealkit.pipeline.run.operations_file import read_operations
     from mealkit.pipeline.run.run_request import RunRequest

@@ -25,9 +25,11 @@ from mealkit.files.locks import locked
 from mealkit.files.whole import disk_errors, remove_leftovers, write_whole
 from mealkit.pipeline.home import Home
 from mealkit.progress import Progress
+from mealkit.strings import MaybeLine
 from mealkit.untrusted import UntrustedError, read_file, shown
 
 _NAME: TypeAdapter[str] = TypeAdapter(DeploymentName)
+_LINE: TypeAdapter[str] = TypeAdapter(MaybeLine)
 _MAX_HOLDER_BYTES = 4096
 # For users in a container, who often have no name.
 _UNKNOWN_USER = "uid {}"
@@ -163,6 +165,18 @@ class DeploymentFiles:
         with disk_errors(path):
             path.write_text(json.dumps(holder))
         remove_leftovers(self.folder)
+
+
+def require_line(what: str, text: str) -> None:
+    """Check a text of the command that goes into the files.
+
+    Raises:
+        KitError: ``USAGE``, it is too long, or not one line.
+    """
+    try:
+        _LINE.validate_python(text)
+    except ValidationError as error:
+        raise failure("USAGE", f"{what}: {error.errors()[0]['msg']}") from error
 
 
 def deployment_names(home: Home) -> list[str]:

@@ -25,7 +25,8 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
 from mealkit.pipeline.operate.deployment_site import this_site
 from mealkit.pipeline.operate.deployment_status import statuses
-from mealkit.pipeline.operate.upgrading import RollbackRequest, UpRequest, down, rollback, up
+from mealkit.pipeline.operate.up_request import UpRequest
+from mealkit.pipeline.operate.upgrading import RollbackRequest, down, rollback, up
 from mealkit.pipeline.run.run_request import RunRequest
 
 pytestmark = [pytest.mark.docker, pytest.mark.online, pytest.mark.xdist_group("deployment")]

@@ -28,7 +28,8 @@ from mealkit.errors import failure
 from mealkit.files.whole import write_whole
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.operate.deployment_site import Site
-from mealkit.pipeline.operate.upgrading import RollbackRequest, UpRequest, down, rollback, up
+from mealkit.pipeline.operate.up_request import UpRequest
+from mealkit.pipeline.operate.upgrading import RollbackRequest, down, rollback, up
 from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.progress import Progress
 
@@ -160,7 +161,16 @@ class FileFront:
         """Let another program have a port, which only the engine notices."""
         (self.folder / f"taken-{port}").touch()
 
+    def lose(self, container: str) -> None:
+        """Let a container have left the network, until it is started anew."""
+        (self.folder / f"lost-{container}").touch()
+        (self.folder / "target").unlink()
+
     def route(self, target: str | None) -> None:
+        lost = self.folder / f"lost-{(target or '').partition(':')[0]}"
+        if lost.exists():
+            lost.unlink()
+            raise failure("CONTAINER_NOT_FOUND", f"{target} does not run in the network")
         write_whole(self.folder / "target", (target or "").encode())
 
     def is_serving(self, target: str) -> bool:

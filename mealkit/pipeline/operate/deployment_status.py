@@ -43,13 +43,23 @@ class DeploymentStatus:
 def statuses(name: str | None, site: Site) -> list[DeploymentStatus]:
     """Return the state of one deployment, or of all, after repairing what was interrupted.
 
-    A problem of one deployment is a notice, and its health says so; the others are shown.
+    A problem of one deployment is a notice, and its health says so; the others are shown. Without
+    a name, one whose file cannot be read is left out.
 
     Raises:
-        DeploymentError: ``DEPLOYMENT_NOT_FOUND``, there is no deployment of the name.
+        DeploymentError: ``DEPLOYMENT_NOT_FOUND``, there is no deployment of the name;
+            ``DEPLOYMENT_INVALID``, its file cannot be read.
     """
-    names = deployment_names(site.home) if name is None else [name]
-    return [_status(item, site) for item in names]
+    if name is not None:
+        return [_status(name, site)]
+    found = []
+    for item in deployment_names(site.home):
+        try:
+            found.append(_status(item, site))
+        except MealkitError as error:  # its file cannot be read
+            for one in error.problems:
+                site.progress.notice(one)
+    return found
 
 
 def _status(name: str, site: Site) -> DeploymentStatus:

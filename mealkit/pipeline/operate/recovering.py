@@ -40,15 +40,17 @@ def whole(deployment: Deployment, ground: Ground, files: DeploymentFiles) -> Dep
         deployment = changing.run(deployment)
         kind = EventKind.ROLLED_BACK if undone else EventKind.FINISHED
         changing.note(kind, deployment, change.new)
-    if needs_repair(deployment, seen(deployment.name, ground)):
-        number = deployment.serving
-        assert number is not None  # noqa: S101  for mypy: needs_repair has checked it
-        name = container_name(deployment.name, number)
-        ground.progress.phase(f"{name} does not run; starting it again")
-        deployment = changing.run(begun(deployment, Verb.REPAIR, number, stops_first=False))
-        changing.note(EventKind.REPAIRED, deployment, number)
-    elif deployment.serving is not None:
-        _route(deployment, deployment.serving, ground)
+    number = deployment.serving
+    if number is None:
+        return deployment
+    runs = not needs_repair(deployment, seen(deployment.name, ground))
+    if runs and _is_routed(deployment, number, ground):
+        return deployment
+    name = container_name(deployment.name, number)
+    how = "cannot be reached" if runs else "does not run"
+    ground.progress.phase(f"{name} {how}; starting it again")
+    deployment = changing.run(begun(deployment, Verb.REPAIR, number, stops_first=False))
+    changing.note(EventKind.REPAIRED, deployment, number)
     return deployment
 
 
@@ -66,12 +68,22 @@ def is_whole(deployment: Deployment, ground: Ground) -> bool:
         return False
 
 
-def _route(deployment: Deployment, serving: int, ground: Ground) -> None:
-    """Start a front that was lost, and send the requests to the revision that has the traffic."""
+def _is_routed(deployment: Deployment, serving: int, ground: Ground) -> bool:
+    """Start a front that was lost, and send the requests to the revision that has the traffic.
+
+    Return False if its container has left the front's network, which only a new one joins.
+    """
     container = containers_of(deployment.name, ground).get(serving)
     ground.front.ensure()
-    if container is not None and not ground.front.is_serving(target_of(container)):
+    if container is None or ground.front.is_serving(target_of(container)):
+        return True
+    try:
         ground.front.route(target_of(container))
+    except MealkitError as error:
+        if error.problems[0].code != "CONTAINER_NOT_FOUND":
+            raise
+        return False
+    return True
 
 
 def whole_or_abandoned(

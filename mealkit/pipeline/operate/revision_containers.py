@@ -14,7 +14,7 @@ from mealkit.deploy.deployment import (
     container_name,
 )
 from mealkit.deploy.upgrade import Seen
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, failure, failures
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.machine.clients import ContainerClient
 from mealkit.pipeline.operate.traffic_front import Front
@@ -162,7 +162,17 @@ def await_ready(started: Started, seconds: float, ground: Ground) -> None:
     """
     shown = started.shown
     trust = Trust.of(shown.lock, built_here=shown.built_here, memory_bytes=started.memory_bytes)
-    wait_until_ready(ground.client, started.container, seconds, ground.progress, trust)
+    try:
+        wait_until_ready(ground.client, started.container, seconds, ground.progress, trust)
+    except MealkitError as error:
+        # Its container is removed, so a hint that names it helps no longer.
+        hint = "give it more time with --timeout, or find in the phases what takes so long"
+        raise failures(
+            [
+                replace(item, hint=hint) if item.code == "CONTAINER_TIMEOUT" else item
+                for item in error.problems
+            ]
+        ) from error
 
 
 def target_of(container: Container) -> str:

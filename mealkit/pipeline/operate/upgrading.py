@@ -1,13 +1,9 @@
 """Starts, upgrades, rolls back and takes down a deployment on this machine."""
 
-import secrets
 import time
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from mealkit.acceptance.target import TestListener
-from mealkit.addresses import LOOPBACK
 from mealkit.containers.container import Restart
 from mealkit.deploy.deployment import (
     Deployment,
@@ -21,46 +17,28 @@ from mealkit.deploy.deployment import (
 )
 from mealkit.deploy.deployment_history import Event, EventKind
 from mealkit.deploy.upgrade import begun, taken_down, way_back
-from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import MealkitError, failure
 from mealkit.names import one_line
-from mealkit.pipeline.deployment_files import DeploymentFiles, user_name
-from mealkit.pipeline.operate.boot_units import remove_unit, require_restart, set_unit
+from mealkit.pipeline.deployment_files import DeploymentFiles, require_line, user_name
+from mealkit.pipeline.operate.boot_units import remove_unit, set_unit
 from mealkit.pipeline.operate.changing import Changing, Options
 from mealkit.pipeline.operate.deployment_site import Site
 from mealkit.pipeline.operate.preparing import Prepared, prepare, stop_reason
 from mealkit.pipeline.operate.recovering import whole, whole_or_abandoned
 from mealkit.pipeline.operate.revision_containers import Ground, require_own_name, runnable_of
-from mealkit.pipeline.operate.testing_revisions import Chosen, judge_revision
-from mealkit.pipeline.run.caller_access import access_of
+from mealkit.pipeline.operate.testing_revisions import judge_revision
+from mealkit.pipeline.operate.up_request import (
+    UpRequest,
+    deployment_for,
+    new_revision,
+    settings_of,
+    settled,
+)
 from mealkit.pipeline.run.container_spec import Runnable
 from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.runtime.gateway.keys import KeyHash, new_key
 
-RestartPolicy = Literal["no", "on-failure", "unless-stopped", "always"]
 _TEST_KEY = "mealkit-up"
-
-
-@dataclass(frozen=True, slots=True)
-class UpRequest:
-    """The options of ``mealkit up``."""
-
-    name: str
-    run: RunRequest
-    reason: str = ""
-    address: str | None = None
-    """None: that of the deployment, or 127.0.0.1."""
-    restart: RestartPolicy | None = None
-    """None: that of the deployment, or unless-stopped."""
-    tests: Chosen | None = field(default_factory=Chosen)
-    """Which claims are tested before the traffic moves; None: none."""
-    watch: WatchLimits = field(default_factory=WatchLimits)
-    wait: bool = False
-    """Whether to wait while another command changes the deployment."""
-    stops_first: bool = False
-    """Whether the old revision stops before the new one starts, even if both fit."""
-    inherits: bool = True
-    """Whether keys, origins and ops that are not stated are those of the revision before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +61,12 @@ def up(request: UpRequest, site: Site, listener: TestListener) -> Changed:
         PreflightError: this machine does not fit; nothing was started.
     """
     files = DeploymentFiles(site.home, request.name)
+    require_line("--why", request.reason)
+    require_line("the target", request.run.target)
     doing = f"mealkit up {request.name}"
     with files.changing(doing, wait=request.wait, progress=site.progress):
         known = files.read()
-        run = _settled(request, known)
+        run = settled(request, known)
         if known is not None:
             known = whole_or_abandoned(known, site.ground(known), files)
         try:
@@ -96,10 +76,10 @@ def up(request: UpRequest, site: Site, listener: TestListener) -> Changed:
                 _note_unfit(error, request, files)
             raise
         shown = prepared.shown
-        deployment = _deployment_for(request, run, known, shown, site)
+        deployment = deployment_for(request, run, known, shown, site)
         ground = site.ground(deployment)
         require_own_name(deployment.name, ground)
-        if known is not None and _is_there(known, shown, _settings(run)):
+        if known is not None and _is_there(known, shown, settings_of(run)):
             if deployment == known:
                 return _come_up(deployment, ground, did=False)
             return _come_up(_moved(known, deployment, site, files), ground)
@@ -121,7 +101,7 @@ def _upgraded(
     """Start a new revision, and move the traffic to it."""
     files = DeploymentFiles(site.home, deployment.name)
     ground = site.ground(deployment)
-    revision = _new_revision(deployment, request, prepared.shown, _settings(run))
+    revision = new_revision(deployment, request, prepared.shown, settings_of(run))
     deployment = deployment.with_revision(revision)
     _note_asked(deployment, revision, files)
     options = _options(request, run, ground, listener)
@@ -151,6 +131,7 @@ def rollback(request: RollbackRequest, site: Site) -> Changed:
         DeploymentError: ``DEPLOYMENT_REVISION``, it is not kept; a gate stopped it.
     """
     files = DeploymentFiles(site.home, request.name)
+    require_line("--why", request.reason)
     doing = f"mealkit rollback {request.name}"
     files.required()
     with files.changing(doing, wait=request.wait, progress=site.progress):
@@ -218,72 +199,6 @@ def repaired(name: str, site: Site) -> Deployment:
         return whole(deployment, site.ground(deployment), files)
 
 
-def _settled(request: UpRequest, known: Deployment | None) -> RunRequest:
-    """Return the options of the container; those that belong to a deployment come from it.
-
-    Raises:
-        DeploymentError: ``DEPLOYMENT_CLIENT``.
-        ContainerError: ``KEYS_MISSING``.
-    """
-    address = request.address or (known.address if known else LOOPBACK)
-    run = replace(request.run, name=None, address=address)
-    if known is not None:
-        if run.client not in {None, known.client}:
-            raise failure("DEPLOYMENT_CLIENT", f"{known.name} runs in {known.client}")
-        run = replace(run, client=known.client, port=run.port or known.port)
-        if request.inherits and known.served:
-            run = _inherited(run, known.revision(known.served[-1]).settings)
-    access_of(run.address, run.keys, run.origins)
-    return run
-
-
-def _inherited(run: RunRequest, before: Settings) -> RunRequest:
-    """Return the options with what protects the revision before: keys, origins, ops.
-
-    An upgrade that names only the new image must not open the address to callers without a key, or
-    end the budgets and the audit log.
-    """
-    keys = Path(before.keys) if before.keys else None
-    return replace(
-        run,
-        keys=run.keys or keys,
-        origins=run.origins or before.origins,
-        ops=before.ops if run.ops is None else run.ops,
-    )
-
-
-def _deployment_for(
-    request: UpRequest, run: RunRequest, known: Deployment | None, shown: Runnable, site: Site
-) -> Deployment:
-    from mealkit.containers.select import choose
-
-    port = run.port if run.port is not None else known.port if known else shown.lock.serving.port
-    restart = request.restart or (known.restart if known else "unless-stopped")
-    client = choose(site.clients, run.client).name
-    require_restart(client, restart)
-    if known is None:
-        return Deployment(
-            name=request.name,
-            id=secrets.token_hex(8),
-            address=run.address,
-            port=port,
-            client=client,
-            restart=restart,
-        )
-    return known.model_copy(update={"address": run.address, "port": port, "restart": restart})
-
-
-def _settings(run: RunRequest) -> Settings:
-    return Settings(
-        embedded=run.embedded,
-        architecture=run.architecture,
-        origins=run.origins,
-        overrides=dict(run.overrides),
-        keys=str(run.keys.resolve()) if run.keys else None,
-        ops=run.ops,
-    )
-
-
 def _is_there(deployment: Deployment, shown: Runnable, settings: Settings) -> bool:
     """Return whether the revision that has the traffic is the one that was asked for."""
     if deployment.serving is None:
@@ -300,8 +215,8 @@ def _moved(
     Raises:
         MealkitError: the front cannot use the address; it has the one before.
     """
-    stated = {"address": wanted.address, "port": wanted.port, "restart": wanted.restart}
-    moved = deployment.model_copy(update=stated)
+    fields = ("address", "port", "restart")
+    moved = deployment.model_copy(update={item: getattr(wanted, item) for item in fields})
     if moved == deployment or moved.serving is None:
         return moved
     files.write(moved)
@@ -314,23 +229,6 @@ def _moved(
         files.write(deployment)
         whole(deployment, site.ground(deployment), files)
         raise
-
-
-def _new_revision(
-    deployment: Deployment, request: UpRequest, shown: Runnable, settings: Settings
-) -> Revision:
-    return Revision(
-        number=deployment.next_number,
-        reference=request.run.target,
-        settings=settings,
-        user=user_name(),
-        created_seconds=time.time(),
-        reason=request.reason,
-        kit=shown.kit,
-        image=str(shown.image.digest),
-        recipe=str(shown.lock.recipe),
-        built_here=shown.built_here,
-    )
 
 
 def _options(

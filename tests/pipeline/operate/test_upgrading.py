@@ -29,10 +29,11 @@ from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.operate.deployment_site import Site
+from mealkit.pipeline.operate.deployment_status import statuses
+from mealkit.pipeline.operate.up_request import UpRequest
 from mealkit.pipeline.operate.upgrading import (
     Changed,
     RollbackRequest,
-    UpRequest,
     down,
     repaired,
     rollback,
@@ -205,6 +206,7 @@ def test_a_revision_that_does_not_become_ready_never_gets_traffic(web, versions)
     with pytest.raises(DeploymentError) as caught:
         web.up(second, timeout_seconds=1)
     problem, cause = caught.value.problems
+    assert "--timeout" in str(cause.hint)  # the container that a log could be read of is removed
     assert (problem.code, problem.owner) == ("DEPLOYMENT_GATE", Owner.PLATFORM)
     assert "the gate readiness" in problem.message
     assert "revision 1 has the traffic" in problem.message
@@ -410,6 +412,30 @@ def test_a_restart_of_the_machine_in_the_middle_is_repaired(web, versions):
     assert web.kinds()[-1] is EventKind.REPAIRED
 
 
+def test_a_revision_that_has_left_the_network_is_started_again(web, versions):
+    """It runs, but the front cannot reach it."""
+    _, (first, _, _) = versions
+    web.up(first)
+    web.front.lose("web-r1")
+    assert repaired("web", web.site).serving == 1
+    assert web.front.container == "web-r1"
+    assert web.kinds()[-1] is EventKind.REPAIRED
+
+
+def test_a_deployment_whose_file_is_damaged_hides_no_other(web, versions):
+    """The others are shown, and its problem is a notice; asked for by name, it is an error."""
+    _, (first, _, _) = versions
+    web.up(first)
+    other = web.site.home.deployments / "other"
+    other.mkdir()
+    (other / "deployment.json").write_text("{")
+    shown = statuses(None, web.site)
+    assert [item.deployment.name for item in shown] == ["web"]
+    assert [item.code for item in web.heard.notices] == ["DEPLOYMENT_INVALID"]
+    with pytest.raises(DeploymentError):
+        statuses("other", web.site)
+
+
 def test_only_kept_revisions_can_be_gone_back_to(web, versions):
     """Failed and removed ones are refused by name, and three are kept."""
     _, names = versions
@@ -468,6 +494,34 @@ def test_a_name_that_is_not_one_is_refused(web, name):
     """It would be part of the names of folders, networks and containers."""
     with pytest.raises(KitError, match="cannot name a deployment"):
         web.do(replace(up_request("little:1.0.0"), name=name))
+
+
+@pytest.mark.parametrize("why", ["w" * 2001, "two\nlines", "a\x1b[31mcolour"])
+def test_a_reason_that_is_not_a_line_is_refused_before_anything_is_done(web, versions, why):
+    """It would be in the deployment's file, which has bounds."""
+    _, (first, _, _) = versions
+    with pytest.raises(KitError, match="--why"):
+        web.up(first, reason=why)
+    web.up(first)
+    with pytest.raises(KitError, match="--why"):
+        rollback(RollbackRequest("web", reason=why), web.site)
+    assert web.kinds() == ["asked", "moved", "serves"]
+
+
+def test_a_deployment_that_is_down_may_come_back_in_another_client(web, versions):
+    """As the problem's hint says, which names both ways out."""
+    _, (first, _, _) = versions
+    web.up(first)
+    request = up_request(first)
+    other = FileClient(web.home / "other-containers", web.server.port)
+    other.name = "others"
+    web.site = replace(web.site, clients=(*web.site.clients, other))
+    moved = replace(request, run=replace(request.run, client="others"))
+    with pytest.raises(DeploymentError, match="web runs in files"):
+        web.do(moved)
+    down("web", web.site, purge=False, wait=False)
+    assert web.do(moved).deployment.client == "others"
+    assert other.running() == {"web-r2"}
 
 
 def test_what_the_machine_refuses_is_in_the_history(web, versions):
