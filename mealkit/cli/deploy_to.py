@@ -52,7 +52,8 @@ Target = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name.")]
 Why = Annotated[
-    str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.", show_default="")
+    str,
+    typer.Option("--why", metavar="TEXT", help="The reason, for the history.", show_default="none"),
 ]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all pods are ready.")]
 Timeout = Annotated[
@@ -102,7 +103,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
-    """Roll a kit out on a cluster, and return to the revision before if that fails.
+    """Roll a kit out on a cluster; go back if that fails.
 
     First the machine's policies decide about the image, the nodes are compared with the kit, and
     the cluster is asked whether it accepts every object. The old replicas answer until new ones
@@ -152,7 +153,7 @@ def status(  # noqa: PLR0913
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Show a deployment's revision, replicas and problems, with the owner of each.
+    """Show a deployment's revision, replicas and problems.
 
     On Swarm it exits with 16 if a replica is missing.
     """
@@ -178,7 +179,7 @@ def rollback(  # noqa: PLR0913
     revision: Annotated[
         int | None,
         typer.Argument(
-            metavar="[REVISION]",
+            metavar="REVISION",
             min=1,
             help="The revision; by default the one before.",
             show_default=False,
@@ -194,7 +195,7 @@ def rollback(  # noqa: PLR0913
     namespace: Namespace = None,
     as_json: Json = False,
 ) -> None:
-    """Return a deployment to an earlier revision, which the cluster keeps.
+    """Return a deployment to an earlier revision.
 
     The present replicas answer until those of the earlier revision are ready.
     """
