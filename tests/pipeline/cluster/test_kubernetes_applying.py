@@ -230,6 +230,16 @@ def test_the_deadline_of_the_rollout_before_does_not_count(server, api, begins):
     assert next(times) < 30
 
 
+def test_a_deployment_of_others_is_not_returned(server, api):
+    """mealkit would take over all of its fields."""
+    applied(api, "a")
+    applied(api, "b")
+    del server.objects[f"{DEPLOYMENTS}/rake"]["metadata"]["labels"]["app.kubernetes.io/managed-by"]
+    with pytest.raises(MealkitError, match="was not rendered by mealkit"):
+        roll_back(api, "rake", None, ApplyOptions(), SILENT)
+    assert images(server) == {digest("b")}
+
+
 def test_a_way_back_is_chosen_and_kept(server, api):
     """A rollback goes to the revision before that did not fail, or to a named one, and says why."""
     applied(api, "a")
