@@ -31,7 +31,7 @@ _PAGE, _PAGES = 500, 200
 _WATCH_SPARE_SECONDS = 10
 # The type is the first member of an event.
 _TYPE_BYTES = 64
-_PASSING = frozenset({"CLUSTER_BUSY", "CLUSTER_UNREACHABLE", "CLUSTER_ANSWER"})
+_PASSING = frozenset({"CLUSTER_BUSY", "CLUSTER_UNREACHABLE", "CLUSTER_ANSWER", "CLUSTER_DENIED"})
 """Problems of a watch that the next list either has, too, or has not."""
 _TRIES, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 4, 0.5, 10.0
 
@@ -63,7 +63,7 @@ class KubernetesApi:
     ) -> None:
         """``client`` is the official client's ``ApiClient``; ``pause`` waits before a retry."""
         self._client = client
-        self._pause = pause
+        self.pause = pause
         self.namespace = namespace
 
     @property
@@ -194,9 +194,7 @@ class KubernetesApi:
 
         The watch only wakes the caller, who reads the list again: so a connection that is dropped,
         or a place that the server has forgotten (410), delays and breaks nothing.
-
-        Raises:
-            DeploymentError: this user may not watch (``CLUSTER_DENIED``).
+        A user who may not watch reads the list again after a pause.
         """
         asked = {
             **query,
@@ -214,7 +212,7 @@ class KubernetesApi:
         except GoneError:
             pass
         # The watch ended without a change: do not ask again in a tight loop.
-        self._pause(max(0.0, min(_PAUSE_SECONDS, deadline - time.monotonic())))
+        self.pause(max(0.0, min(_PAUSE_SECONDS, deadline - time.monotonic())))
 
     def _saw_change(self, path: str, query: Query, seconds: int, deadline: float) -> bool:
         patience = seconds + _WATCH_SPARE_SECONDS
@@ -276,7 +274,7 @@ class KubernetesApi:
                 )
                 if not again or not left:
                     raise
-            self._pause(min(pause, _LONGEST_PAUSE_SECONDS))
+            self.pause(min(pause, _LONGEST_PAUSE_SECONDS))
         raise AssertionError("unreachable")
 
     @contextlib.contextmanager

@@ -41,6 +41,8 @@ _PULL_NEVER = re.compile(
     r"invalid reference|no basic auth|insufficient_scope",
     re.IGNORECASE,
 )
+# Without it no container starts, as with one that a variable names.
+_MISSING = re.compile(r'(secret|configmap) "([a-z0-9.-]{1,253})" not found')
 _MOUNTING = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
 
 
@@ -67,10 +69,13 @@ def pod_problem(pod: Pod, events: Sequence[Event], read_log: ReadLog) -> PodProb
     for container in pod.every_container:
         if found := _container_problem(pod, container, about, read_log):
             return found
-    for event in about:
+    # A pod whose containers have started was prepared, whatever was said before.
+    for event in about if pod.status.phase != "Running" else ():
         if event.reason in _MOUNTING:
             text = f"the node cannot prepare the pod: {_line(event.message)}"
-            return PodProblem(_of("POD_START", pod, text), is_final=False)
+            missing = _MISSING.search(event.message)
+            hint = f"create the {missing[1]} {missing[2]}, then apply again" if missing else None
+            return PodProblem(_of("POD_START", pod, text, hint), is_final=missing is not None)
     return None
 
 

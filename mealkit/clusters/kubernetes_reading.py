@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from mealkit.clusters.kubernetes_api import KubernetesApi
 from mealkit.clusters.kubernetes_kinds import Address, collection
@@ -17,14 +18,18 @@ from mealkit.clusters.kubernetes_views import (
     read_view,
     read_views,
 )
-from mealkit.errors import Problem
-from mealkit.progress import Progress
+from mealkit.errors import MealkitError, Problem
+from mealkit.progress import SILENT, Progress
 
 # Events of more objects than these are not asked for: the first ones say what is wrong.
 _ASKED_ABOUT = 4
 _MOST_EVENTS = 200
 # A pod that has been ready for minReadySeconds changes the deployment, not the pod.
 _WAKE_SECONDS = 2
+_STALE_SECONDS = 5
+_AWAY = frozenset({"CLUSTER_UNREACHABLE", "CLUSTER_BUSY"})
+
+_ReadT = TypeVar("_ReadT")
 
 
 def deployment_address(api: KubernetesApi, name: str) -> Address:
@@ -59,7 +64,13 @@ def observe(api: KubernetesApi, name: str) -> Observed:
 def events_about(api: KubernetesApi, name: str) -> Sequence[Event]:
     """Return the events about an object, oldest first."""
     query = {"fieldSelector": f"involvedObject.name={name}"}
-    listed = api.listed(collection("v1", "Event", api.namespace), query)
+    try:
+        listed = api.listed(collection("v1", "Event", api.namespace), query)
+    except MealkitError as error:
+        # They only explain: without the right to read them, the state says enough.
+        if error.problems[0].code != "CLUSTER_DENIED":
+            raise
+        return ()
     found = sorted(read_views(Event, listed.items), key=lambda item: item.seen)
     return found[-_MOST_EVENTS:]
 
@@ -93,14 +104,21 @@ def watch_rollout(
 
     told: RolloutState | None = None
     pods = collection("v1", "Pod", api.namespace)
+    overdue_from = 0.0
     while True:
-        seen = observe(api, name)
+        seen = _patiently(lambda: observe(api, name), api, deadline - clock(), progress)
+        if seen is None:
+            continue
         state = rollout_state(seen, read_log)
+        if told is None and state.is_overdue:
+            # Of the rollout before this one, until the cluster has begun with it.
+            overdue_from = clock() + _STALE_SECONDS
         if state != told:
             _tell(state, progress)
             told = state
         left = deadline - clock()
-        if state.complete or state.failed or left <= 0:
+        overdue = state.is_overdue and clock() >= overdue_from
+        if state.complete or state.failed or overdue or left <= 0:
             return state
         api.wait_for_change(pods, pod_selector(seen), max(1, min(_WAKE_SECONDS, int(left))))
 
@@ -117,14 +135,35 @@ def watch_job(
     pods = collection("v1", "Pod", api.namespace)
     query = {"labelSelector": f"batch.kubernetes.io/job-name={address.name}"}
     while True:
-        job = read_view(Job, api.get(address.path))
-        listed = api.listed(pods, query)
+        left = deadline - time.monotonic()
+        read = _patiently(lambda: (api.get(address.path), api.listed(pods, query)), api, left)
+        if read is None:
+            continue
+        job, listed = read_view(Job, read[0]), read[1]
         found = read_views(Pod, listed.items)
         if job.ended:
             return "Complete" in job.ended, found
         if time.monotonic() >= deadline:
             return None, found
         api.wait_for_change(pods, {**query, "resourceVersion": listed.version}, _WAKE_SECONDS)
+
+
+def _patiently(
+    read: Callable[[], _ReadT], api: KubernetesApi, left: float, progress: Progress = SILENT
+) -> _ReadT | None:
+    """Return what is read; None after a pause if the API server is away and there is time left.
+
+    A cluster goes on while its API server is replaced, so a rollout is not given up for that.
+    """
+    try:
+        return read()
+    except MealkitError as error:
+        found = error.problems[0]
+        if left <= 0 or found.code not in _AWAY:
+            raise
+        progress.phase(f"waiting for the API server: {found.message}")
+        api.pause(min(left, _WAKE_SECONDS))
+        return None
 
 
 def pod_cause(api: KubernetesApi, pods: Sequence[Pod]) -> Problem | None:

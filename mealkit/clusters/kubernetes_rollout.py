@@ -59,6 +59,8 @@ class RolloutState:
     """What keeps the first pod that is not ready from being ready."""
     failed: bool = False
     """Whether the hindrance will not go away by waiting."""
+    is_overdue: bool = False
+    """Whether the cluster says that the deployment's own deadline has passed."""
     complete: bool = False
 
     @property
@@ -86,7 +88,7 @@ def rollout_state(seen: Observed, read_log: ReadLog) -> RolloutState:
     ready = sum(pod.is_ready for pod in seen.new_pods)
     found, failed = _hindrance(seen, read_log)
     overdue = _overdue(seen.deployment)
-    return RolloutState(wanted, min(available, ready), found, failed=failed or overdue)
+    return RolloutState(wanted, min(available, ready), found, failed=failed, is_overdue=overdue)
 
 
 def _hindrance(seen: Observed, read_log: ReadLog) -> tuple[Problem | None, bool]:

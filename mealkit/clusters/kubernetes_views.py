@@ -12,7 +12,8 @@ from pydantic import model_validator as validator
 from mealkit.errors import failure
 
 Short = Annotated[str, StringConstraints(max_length=1024)]
-Text = Annotated[str, StringConstraints(max_length=64 * 1024)]
+# An object has at most 256 KiB of annotations.
+Text = Annotated[str, StringConstraints(max_length=256 * 1024)]
 Count = Annotated[int, Field(ge=0, le=2**31)]
 Revision = Annotated[int, Field(ge=0, le=2**63)]
 Texts = Annotated[dict[Short, Text], Field(max_length=4096)]
@@ -269,7 +270,13 @@ class Event(_View):
     reason: Short = ""
     message: Text = ""
     count: Count = 1
-    seen: Annotated[Short, Field(alias="lastTimestamp")] = ""
+    last: Annotated[Short, Field(alias="lastTimestamp")] = ""
+    time: Annotated[Short, Field(alias="eventTime")] = ""
+
+    @property
+    def seen(self) -> str:
+        """When it was seen last; events of newer reporters, such as the scheduler, have no last."""
+        return self.last or self.time or self.metadata.created
 
 
 class JobSpec(_View):

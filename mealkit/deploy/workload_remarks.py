@@ -31,9 +31,10 @@ def _of_budgets(workload: Workload, *, is_kept: bool) -> Iterator[str]:
     file, cost = workload.file, workload.ops.cost
     if cost is None:
         return
-    if cost.shared:
-        names = {*file.secrets, *file.environment}
-        if not any(name.startswith(DATABASE_VARIABLE) for name in names):
+    names = {*file.secrets, *file.environment}
+    has_database = any(name.startswith(DATABASE_VARIABLE) for name in names)
+    if cost.shared or has_database:
+        if not has_database:
             yield (
                 f"replicas share budgets in a database: name it in secrets, as {DATABASE_VARIABLE}"
             )

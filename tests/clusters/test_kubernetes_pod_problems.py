@@ -14,6 +14,7 @@ PLACES = "0/3 nodes are available: 1 node(s) had untolerated taint {a: b}, 2 Ins
 BACK_OFF = 'Back-off pulling image "registry.example.org/kit@sha256:1"'
 NOT_FOUND = "failed to pull and unpack image: registry.example.org/kit@sha256:1: not found"
 DOWN = "failed to do request: dial tcp: connection refused"
+MISSING = 'secret "my-kit-keys" not found'
 KILLED = {"exitCode": 137, "reason": "OOMKilled"}
 
 
@@ -109,6 +110,14 @@ def oom() -> Fate:
         ),
         (
             waiting("ContainerCreating", ""),
+            (("FailedMount", 'MountVolume.SetUp failed for volume "keys" : ' + MISSING),),
+            "POD_START",
+            "platform",
+            True,
+            MISSING,
+        ),
+        (
+            waiting("ContainerCreating", ""),
             (("FailedMount", "MountVolume.SetUp failed for volume weights"),),
             "POD_START",
             "platform",
@@ -190,11 +199,15 @@ def test_the_log_says_what_the_termination_message_does_not():
 
 
 @pytest.mark.parametrize(
-    "fate", [Fate(), waiting("ContainerCreating", ""), waiting("PodInitializing", "")]
+    "fate",
+    [Fate(), Fate(ready=False), waiting("ContainerCreating", ""), waiting("PodInitializing", "")],
 )
 def test_a_pod_on_its_way_has_no_problem(fate):
-    """A pod that starts is left in peace."""
+    """A pod that starts is left in peace, also one whose volume was missing before it started."""
     assert pod_problem(pod(fate), (), lambda *_: "") is None
+    mounted = events(("FailedMount", MISSING))
+    found = pod_problem(pod(fate), mounted, lambda *_: "")
+    assert (found is None) == (fate.phase == "Running")
 
 
 @pytest.mark.parametrize(

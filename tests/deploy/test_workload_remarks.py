@@ -6,6 +6,7 @@ from fakes.rendered_kits import workload
 from mealkit.deploy.rendered_formats import Format, remarks
 
 BUDGET = 'cpu_hour: "1", budgets: [{name: all, money: "5"}]'
+DATABASE = "{secret: a, key: b}"
 LOST = ["lost with its container"]
 
 
@@ -25,6 +26,11 @@ LOST = ["lost with its container"]
             ["name it in secrets", "no client of the database"],
         ),
         ("resources: {memory: 1MiB}", Format.COMPOSE, ["the kit is estimated to need"]),
+        (
+            f"ops: {{cost: {{{BUDGET}}}}}\nsecrets: {{MEALKIT_USAGE_DATABASE: {DATABASE}}}",
+            Format.SWARM,
+            ["no client of the database"],
+        ),
         ("ops: {audit: {}}", Format.SWARM, ["the audit log is lost", "so is the key"]),
         ("audit_key: {secret: a, key: b}\nops: {audit: {}}", Format.SWARM, ["the audit log is"]),
         ("state: {in: pvc}\nops: {audit: {}}", Format.KUBERNETES, []),

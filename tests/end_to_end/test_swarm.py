@@ -405,9 +405,14 @@ def test_the_command_line_shows_replicas_history_and_what_would_change(deployed)
 def test_a_stack_has_the_same_service(deployed, manager, tmp_path):
     """``docker stack deploy`` reads the rendered file, and makes what apply makes."""
     name = "from-stack"
-    workload = deployed.workload(name=name, replicas=0)
+    others = {
+        "audit_key": {"secret": "audit", "key": "any"},
+        "secrets": {"MEALKIT_USAGE_DATABASE": {"secret": "budgets", "key": "any"}},
+    }
+    workload = deployed.workload(name=name, replicas=0, **others)
     (tmp_path / "stack.yaml").write_text(stack_files(workload)["stack.yaml"])
-    manager.secrets.create(name=f"{name}-keys", data=deployed.keys)
+    for secret in (f"{name}-keys", "audit", "budgets"):
+        manager.secrets.create(name=secret, data=deployed.keys)
     command = [need("docker"), "stack", "deploy", "--compose-file", "stack.yaml", "stack"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     found = find_service(manager, f"stack_{name}")

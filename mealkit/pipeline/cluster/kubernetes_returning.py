@@ -2,7 +2,7 @@
 
 import time
 
-from mealkit.clusters.kubernetes_api import KubernetesApi
+from mealkit.clusters.kubernetes_api import MANAGER, KubernetesApi
 from mealkit.clusters.kubernetes_reading import observe, watch_rollout
 from mealkit.clusters.kubernetes_revisions import (
     change_cause,
@@ -19,6 +19,8 @@ from mealkit.pipeline.cluster.kubernetes_applying import (
 from mealkit.pipeline.cluster.kubernetes_status import ClusterStatus, cluster_status
 from mealkit.progress import Progress
 
+_MANAGED_BY = "app.kubernetes.io/managed-by"
+
 
 def roll_back(
     api: KubernetesApi,
@@ -30,10 +32,14 @@ def roll_back(
     """Return to a revision, by default the one before, and return the status after it.
 
     Raises:
-        DeploymentError: there is no such revision (``CLUSTER_NOT_DEPLOYED``), or its pods do not
-            become ready (``ROLLOUT_FAILED``).
+        DeploymentError: there is no such revision, or the deployment is not of mealkit
+            (``CLUSTER_NOT_DEPLOYED``); or its pods do not become ready (``ROLLOUT_FAILED``).
     """
     seen = observe(api, name)
+    if seen.deployment.metadata.labels.get(_MANAGED_BY) != MANAGER:
+        message = f"deployments/{name} was not rendered by mealkit, which leaves it alone"
+        hint = f"kubectl rollout undo deployment/{name}"
+        raise failure("CLUSTER_NOT_DEPLOYED", message, hint=hint)
     wanted = previous_revision(seen) if revision is None else revision
     if wanted is None:
         message = f"deployments/{name} keeps no revision before {seen.deployment.revision}"

@@ -101,10 +101,12 @@ def test_an_image_of_another_recipe_is_refused(pushed, tmp_path, monkeypatch):
     assert f"@{digest} has the recipe" in found.message
 
 
-def test_a_chart_is_pushed_as_helm_reads_it(pushed):
+def test_a_chart_is_pushed_as_helm_reads_it(pushed, tmp_path):
     """To the real docker-registry: media types, the tag, and a package that renders."""
     kit, place, _, home = pushed
-    found = workload_of(DeployRequest(str(kit), image=place), home, SILENT)
+    file = tmp_path / "deploy.yaml"
+    file.write_text("replicas: 1\n")
+    found = workload_of(DeployRequest(str(kit), file, place), home, SILENT)
     host = place.partition("/")[0]
     done = push_chart(found, f"{host}/charts/little", SILENT)
     assert str(done.reference) == f"{host}/charts/little:1.0.0"

@@ -13,6 +13,7 @@ from fakes.served import ROOT
 
 from mealkit.clusters.kubernetes_api import KubernetesApi
 from mealkit.clusters.kubernetes_connection import ClusterAccess, connect
+from mealkit.clusters.kubernetes_reading import watch_rollout
 from mealkit.deploy.deployment_file import DeploymentFile
 from mealkit.deploy.kubernetes import kubernetes_objects
 from mealkit.deploy.workload import Workload
@@ -188,6 +189,55 @@ def test_a_deployment_that_another_program_changed_is_left_alone(server, api):
     server._meet = meet_and_change
     found = failed(api, "b").problems[0]
     assert "could not return to revision 1: another program changed" in found.message
+
+
+def test_a_rollout_outlives_an_api_server_that_is_away(server, api):
+    """Longer than a single request is repeated: the cluster itself goes on."""
+    applied(api, "a")
+    for code in (503, 0):
+        server.refusals.append(Refusal("GET", "/replicasets", code, "restarting", times=6))
+    assert applied(api, "b").state.complete
+    assert [item.times for item in server.refusals] == [0, 0]
+
+
+def test_who_may_not_read_events_still_gets_the_way_back(server, api):
+    """Events only explain; the state of the pods decides."""
+    applied(api, "a")
+    server.fates[digest("b")] = crashed(json.dumps(OWN))
+    denied = 'events is forbidden: User "ann" cannot list resource "events" in API group ""'
+    server.refusals.append(Refusal("GET", "/events", 403, denied, times=999))
+    assert "revision 1 answers again" in failed(api, "b").problems[0].message
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_the_deadline_of_the_rollout_before_does_not_count(server, api, begins):
+    """The cluster still states it, until it has begun with the present one."""
+    applied(api, "a")
+    deployment = server.objects[f"{DEPLOYMENTS}/rake"]
+    done = deployment["status"]
+    reason = {"reason": "ProgressDeadlineExceeded", "message": ""}
+    overdue = {"type": "Progressing", "status": "False", **reason}
+    deployment["status"] = {**done, "updatedReplicas": 0, "conditions": [overdue]}
+    times = iter(range(1000))
+
+    def clock() -> float:
+        if (now := next(times)) == 4 and begins:
+            deployment["status"] = done
+        return float(now)
+
+    state = watch_rollout(api, "rake", 60, SILENT, clock)
+    assert (state.complete, state.is_overdue) == (begins, not begins)
+    assert next(times) < 30
+
+
+def test_a_deployment_of_others_is_not_returned(server, api):
+    """mealkit would take over all of its fields."""
+    applied(api, "a")
+    applied(api, "b")
+    del server.objects[f"{DEPLOYMENTS}/rake"]["metadata"]["labels"]["app.kubernetes.io/managed-by"]
+    with pytest.raises(MealkitError, match="was not rendered by mealkit"):
+        roll_back(api, "rake", None, ApplyOptions(), SILENT)
+    assert images(server) == {digest("b")}
 
 
 def test_a_way_back_is_chosen_and_kept(server, api):
