@@ -38,6 +38,9 @@ COMPUTED = {
     "kit/document.py": "its readers' methods hand on their callers' constants",
     "kit/files.py": "its readers' methods hand on their callers' constants",
     "kit/wording.py": "the code is chosen from constants by the kind of fault",
+    "clusters/kubernetes_pod_problems.py": "its callers' constants, for what a pod's end means",
+    "pipeline/audit/verifying_audit_logs.py": "the fault's own code, which the reader gave it",
+    "pipeline/cluster/kubernetes_nodes.py": "its callers' constants, for what a node lacks",
     "pipeline/cluster/swarm_fit.py": "its callers' constants, for what a node lacks",
     "pipeline/cluster/swarm_watch.py": "the table of Swarm's texts at the top of the module",
     "pipeline/configuration.py": "SETTINGS_INVALID, instead of the code that a kit's reader gave",
@@ -61,6 +64,7 @@ NO_CODES = {
     "CONTAINER_HOST": "the variable that names podman's socket",
     "REGISTRY_AUTH_FILE": "the variable that names a file of credentials",
     "SOURCE_DATE_EPOCH": "the variable of reproducible builds",
+    "REQUEST_ID": "a mark in the form of the front's own answers",
 }
 
 
@@ -209,7 +213,9 @@ def fixes() -> Iterator[tuple[str, str]]:
 
 
 # Commands of other programs, whose options are not ours to check.
-_FOREIGN = re.compile(r"\b(docker|podman|pip|nvidia-ctk|nvidia-smi|hf|timedatectl)\b[^,;)]*")
+_FOREIGN = re.compile(
+    r"\b(docker|podman|kubectl|pip|nvidia-ctk|nvidia-smi|hf|timedatectl)\b[^,;)]*"
+)
 _VERB = re.compile(r"(?<![/\w])mealkit (?!takes|as|built)([a-z]+)([^,;:()]*)")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.options import Json, PassphraseFd, PassphraseFile, session_of
+from mealkit.cli.options import Json, PassphraseFd, PassphraseFile, deployed_names, session_of
 from mealkit.cli.output import json_text, print_json, print_line, say
 from mealkit.errors import failure, failures
 
@@ -18,11 +18,11 @@ EXAMPLES = {
     "verify": (
         "mealkit audit verify my-kit",
         "mealkit audit verify /srv/audit --key audit.key --checkpoint kit.log",
-        "mealkit audit verify /srv/audit --checkpoint monday.json --public-key auditor.key.pub",
+        "mealkit audit verify audit --checkpoint monday.json --public-key team.pub",
     ),
     "show": (
         "mealkit audit show my-kit --request 7d0f2c6b1f3e4a5b8c9d0e1f2a3b4c5d",
-        "mealkit audit show /srv/audit --caller team-a --since 2026-11-30T12 --outcome failed",
+        "mealkit audit show my-kit --caller team-a --outcome failed",
     ),
     "checkpoint": ("mealkit audit checkpoint my-kit --sign-key auditor.key --output monday.json",),
 }
@@ -32,6 +32,7 @@ Targets = Annotated[
     typer.Argument(
         metavar="TARGET...",
         help="Names of kits or deployments, folders with audit logs, or the files of one.",
+        autocompletion=deployed_names,
     ),
 ]
 Keys = Annotated[
@@ -68,7 +69,7 @@ def verify(
     ] = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Check every line of audit logs, and report the first that is not as the kit wrote it.
+    """Check every line of audit logs.
 
     It finds lines and files that were changed, removed, added, moved or replaced. Lines that were
     cut off at the end are found with a checkpoint that was kept elsewhere: kits write checkpoints
@@ -127,7 +128,7 @@ def show(  # noqa: PLR0913  one parameter for each option
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Print the requests of audit logs that fit all options, one on a line.
+    """Print the requests of audit logs that fit all options.
 
     It does not check whether the lines are as the kit wrote them: audit verify does. A request that
     was begun and has no end was at work when its kit was killed, or still is.
@@ -161,10 +162,11 @@ def checkpoint(  # noqa: PLR0913  one parameter for each option
     passphrase_fd: PassphraseFd = None,
     as_json: Json = False,
 ) -> None:
-    """Verify an audit log, and sign how far it has come, with the digests of its files.
+    """Verify an audit log, and sign how far it has come.
 
-    Keep the result where the kit's machine cannot reach it. With the public key, everyone can check
-    that nothing up to the checkpoint has changed; the log's own key is not needed for that.
+    The result has the digests of the log's files. Keep it where the kit's machine cannot reach it.
+    With the public key, everyone can check that nothing up to the checkpoint has changed; the log's
+    own key is not needed for that.
     """
     from mealkit.pipeline.audit.audit_logs import (
         GivenCheckpoints,

@@ -27,10 +27,10 @@ def console(
         ),
     ] = False,
 ) -> None:
-    """Show all deployments and kits of this machine as a page, until Ctrl-C.
+    """Show this machine's deployments and kits as a page.
 
-    The page is at the printed address, and only this machine can reach it. The address has a
-    token; do not give it to others.
+    The page is at the printed address until you press Ctrl-C, and only this machine can reach it.
+    The address has a token; do not give it to others.
     """
     from mealkit.pipeline.operate.console_server import Console, serve
 

@@ -9,7 +9,7 @@ from mealkit.cli.output import print_line
 
 EXAMPLES = (
     "mealkit dashboard",
-    "mealkit dashboard --output monitoring --runbooks https://wiki.example.org/mealkit",
+    "mealkit dashboard --runbooks https://wiki.example.org/mealkit",
 )
 
 
@@ -28,7 +28,7 @@ def dashboard(
         ),
     ] = None,
 ) -> None:
-    """Write a dashboard for Grafana, and recording rules and alerts for Prometheus.
+    """Write a dashboard for Grafana, and rules for Prometheus.
 
     They are the same for all kits: the dashboard shows those that Prometheus scrapes. Each alert
     names its owner, and links to its section of runbooks.md.

@@ -19,14 +19,14 @@ EXAMPLES = {
         "mealkit deploy render kubernetes my-kit deploy.yaml --output manifests",
         "mealkit deploy render helm my-kit --push host:5000/charts/my-kit",
         "mealkit deploy render compose my-kit deploy.yaml --output .",
-        "mealkit deploy render quadlet my-kit deploy.yaml --output /etc/containers/systemd",
+        "mealkit deploy render quadlet my-kit --output /etc/containers/systemd",
     ),
 }
 
 DeployFile = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[DEPLOY.YAML]",
+        metavar="DEPLOY.YAML",
         help="Where and how the kit is to run; by default deploy.yaml in the kit's folder.",
         show_default=False,
     ),

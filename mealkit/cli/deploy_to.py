@@ -21,6 +21,9 @@ from mealkit.cli.options import (
     session_of,
     use_plain_http,
 )
+from mealkit.cli.output import say
+from mealkit.deploy.rendered_formats import Format, remarks
+from mealkit.errors import failure
 
 if TYPE_CHECKING:
     from mealkit.deploy.workload import Workload
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 EXAMPLES = {
     "apply": (
         "mealkit deploy apply my-kit --target kubernetes --why 'new prompts'",
-        "mealkit deploy apply my-kit deploy.yaml --target kubernetes --context prod --json",
+        "mealkit deploy apply my-kit deploy.yaml --target kubernetes --json",
         "mealkit deploy apply my-kit deploy.yaml --target swarm --keys keys.txt",
     ),
     "status": (
@@ -49,7 +52,8 @@ Target = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name.")]
 Why = Annotated[
-    str, typer.Option("--why", metavar="TEXT", help="The reason, for the history.", show_default="")
+    str,
+    typer.Option("--why", metavar="TEXT", help="The reason, for the history.", show_default="none"),
 ]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all pods are ready.")]
 Timeout = Annotated[
@@ -99,7 +103,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
-    """Roll a kit out on a cluster, and return to the revision before if that fails.
+    """Roll a kit out on a cluster; go back if that fails.
 
     First the machine's policies decide about the image, the nodes are compared with the kit, and
     the cluster is asked whether it accepts every object. The old replicas answer until new ones
@@ -108,8 +112,11 @@ def apply(  # noqa: PLR0913  one parameter for each option
     session = session_of(context)
     use_plain_http(plain_http)
     workload = _workload(session, recipe, file, image, namespace, allow_folder)
+    for remark in remarks(workload, Format(target)):
+        say(f"note: {remark}")
     match target:
         case "kubernetes":
+            _refuse_for_swarm(keys)
             where = ClusterOptions(kubeconfig, kube_context, namespace)
             how = RolloutOptions(why, wait, timeout, check, force_conflicts)
             deploy_kubernetes.apply(workload, where, how, session, as_json=as_json)
@@ -146,7 +153,7 @@ def status(  # noqa: PLR0913
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Show a deployment's revision, replicas and problems, with the owner of each.
+    """Show a deployment's revision, replicas and problems.
 
     On Swarm it exits with 16 if a replica is missing.
     """
@@ -172,7 +179,7 @@ def rollback(  # noqa: PLR0913
     revision: Annotated[
         int | None,
         typer.Argument(
-            metavar="[REVISION]",
+            metavar="REVISION",
             min=1,
             help="The revision; by default the one before.",
             show_default=False,
@@ -188,7 +195,7 @@ def rollback(  # noqa: PLR0913
     namespace: Namespace = None,
     as_json: Json = False,
 ) -> None:
-    """Return a deployment to an earlier revision, which the cluster keeps.
+    """Return a deployment to an earlier revision.
 
     The present replicas answer until those of the earlier revision are ready.
     """
@@ -232,6 +239,7 @@ def diff(  # noqa: PLR0913
     workload = _workload(session, recipe, file, image, namespace, allow_folder)
     match target:
         case "kubernetes":
+            _refuse_for_swarm(keys)
             where = ClusterOptions(kubeconfig, kube_context, namespace)
             deploy_kubernetes.diff(workload, where, session, force=force_conflicts, as_json=as_json)
         case "swarm":
@@ -239,6 +247,13 @@ def diff(  # noqa: PLR0913
             deploy_swarm.diff(workload, keys, as_json=as_json)
         case _:
             assert_never(target)
+
+
+def _refuse_for_swarm(keys: Path | None) -> None:
+    """Refuse a file of keys, which would otherwise be ignored."""
+    if keys is not None:
+        hint = f"kubectl create secret generic NAME-keys --from-file=keys.txt={keys}"
+        raise failure("USAGE", "--keys is for --target swarm", hint=hint)
 
 
 def _workload(

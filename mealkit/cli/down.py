@@ -18,7 +18,10 @@ def down(
     purge: Annotated[bool, typer.Option("--purge", help="Also delete the history.")] = False,
     wait: Wait = False,
 ) -> None:
-    """Take a deployment down: let running requests finish, then remove it and its address."""
+    """Take a deployment down, after its last requests.
+
+    Its containers and its address are removed; its history stays.
+    """
     from mealkit.pipeline.operate.deployment_site import this_site
     from mealkit.pipeline.operate.upgrading import down as take_down
 

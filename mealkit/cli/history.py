@@ -16,7 +16,11 @@ EXAMPLES = ("mealkit history search", "mealkit history search --json")
 
 
 def history(context: typer.Context, name: Name, *, as_json: Json = False) -> None:
-    """List the changes of a deployment: when, who, what, why, and which gate stopped one."""
+    """List a deployment's changes: when, who, what and why.
+
+    If a gate stopped a change, it has the measured and the required value. Times are in this
+    machine's time zone.
+    """
     from mealkit.pipeline.deployment_files import DeploymentFiles
 
     files = DeploymentFiles(session_of(context).home, name)

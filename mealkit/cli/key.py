@@ -12,7 +12,7 @@ from mealkit.errors import failure
 
 EXAMPLES = (
     "mealkit key new --name team-a --file keys.txt",
-    "mealkit key new --name team-b --scope /v1/embeddings --rate 60/minute --budget 10.00/month",
+    "mealkit key new --name team-b --scope /v1/embeddings --rate 60/minute",
     "mealkit key list --file keys.txt",
     "mealkit key remove --name team-a --file keys.txt",
 )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mealkit.cli.options import session_of
+from mealkit.cli.options import deployed_names, session_of
 from mealkit.cli.output import print_line
 
 EXAMPLES = ("mealkit logs my-kit", "mealkit logs my-kit --follow", "mealkit logs my-kit --tail 20")
@@ -13,7 +13,12 @@ EXAMPLES = ("mealkit logs my-kit", "mealkit logs my-kit --follow", "mealkit logs
 
 def logs(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The name that mealkit ps shows, or a deployment's.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="The name that mealkit ps shows, or a deployment's.", autocompletion=deployed_names
+        ),
+    ],
     *,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Follow the log until the kit ends.")

@@ -32,6 +32,18 @@ def stored_names(context: typer.Context, incomplete: str) -> list[str]:
     return sorted(name for name in names if name.startswith(incomplete))
 
 
+def deployed_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of this machine's deployments that begin with what was typed."""
+    from mealkit.pipeline.deployment_files import deployment_names
+    from mealkit.pipeline.home import home_at
+
+    try:
+        names = deployment_names(home_at(context.find_root().params.get("home")))
+    except (MealkitError, OSError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
 KitPath = Annotated[
     str,
     typer.Argument(metavar="KIT", help="The kit's folder, or its kit.yaml.", show_default="here"),

@@ -30,7 +30,10 @@ def rollback(  # noqa: PLR0913  one parameter for each option
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
-    """Start a kept revision again, and move the traffic to it without losing a request."""
+    """Go back to a kept revision without losing a request.
+
+    The revision is started again, and gets the traffic when it is ready.
+    """
     from mealkit.pipeline.operate.deployment_site import this_site
     from mealkit.pipeline.operate.upgrading import RollbackRequest
     from mealkit.pipeline.operate.upgrading import rollback as roll_back

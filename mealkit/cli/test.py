@@ -43,7 +43,7 @@ def test(  # noqa: PLR0913  one parameter for each option
         str,
         typer.Argument(
             metavar="TARGET",
-            help="A kit's folder, an image, a kit that runs here by its name in mealkit ps, or an"
+            help="A kit's folder, an image, a kit or deployment that runs here by its name, or an"
             " address: http(s)://HOST[:PORT].",
             show_default="here",
             autocompletion=stored_names,

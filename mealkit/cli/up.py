@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mealkit.cli.options import AllowFolder, Json, PlainHttp, session_of, use_plain_http
+from mealkit.cli.options import (
+    AllowFolder,
+    Json,
+    PlainHttp,
+    deployed_names,
+    session_of,
+    stored_names,
+    use_plain_http,
+)
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.cli.preflight import Override, Reason
 from mealkit.cli.verdicts import TestLines
@@ -16,12 +24,15 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "mealkit up search my-kit",
-    "mealkit up search registry.example.org/team/my-kit:1.1.0 --why 'smaller index'",
+    "mealkit up search my-kit:1.1.0 --why 'smaller index'",
     "mealkit up search my-kit --test all --watch 300",
     "mealkit up search my-kit --address 0.0.0.0 --keys keys.txt --restart always",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The deployment's name.", autocompletion=deployed_names),
+]
 Why = Annotated[
     str,
     typer.Option(metavar="TEXT", help="Why, for the history.", show_default="none"),
@@ -41,6 +52,7 @@ def up(  # noqa: PLR0913  one parameter for each option
             metavar="TARGET",
             help="A kit's folder, or an image: NAME:VERSION, a digest, REGISTRY/NAME:TAG,"
             " oci:DIR or oci-archive:FILE.",
+            autocompletion=stored_names,
         ),
     ],
     *,
@@ -70,7 +82,7 @@ def up(  # noqa: PLR0913  one parameter for each option
         typer.Option(
             metavar="FILE",
             help="Require an API key from this file; needed unless the address is loopback.",
-            show_default="none",
+            show_default="the deployment's, or none",
         ),
     ] = None,
     origin: Annotated[
@@ -78,7 +90,7 @@ def up(  # noqa: PLR0913  one parameter for each option
         typer.Option(
             metavar="ORIGIN",
             help="Let pages of this origin call the kit from a browser; may be repeated.",
-            show_default="none",
+            show_default="the deployment's, or none",
         ),
     ] = [],  # noqa: B006  typer copies it
     ops: Annotated[
@@ -87,9 +99,16 @@ def up(  # noqa: PLR0913  one parameter for each option
             metavar="FILE",
             help="Prices, budgets and audit log, as YAML or JSON: each section of ops that the file"
             " states replaces the kit's.",
-            show_default="the kit's",
+            show_default="the deployment's, or the kit's",
         ),
     ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Take keys, origins and ops only from this command, not from the deployment.",
+        ),
+    ] = False,
     restart: Annotated[
         Literal["no", "on-failure", "unless-stopped", "always"] | None,
         typer.Option(
@@ -157,7 +176,7 @@ def up(  # noqa: PLR0913  one parameter for each option
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Start a deployment, or upgrade it: the traffic moves when the new revision is good.
+    """Start a deployment, or upgrade it without losing a request.
 
     The new revision starts beside the old one, if both fit. It must become ready and pass its
     tests before it gets requests; the old one answers the requests that it has. If anything fails,
@@ -197,6 +216,7 @@ def up(  # noqa: PLR0913  one parameter for each option
         watch=limits,
         stops_first=stop_first,
         wait=wait,
+        inherits=not fresh,
     )
     progress = session.progress(as_json=as_json)
     site = this_site(session.home, progress)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.options import Json, session_of
+from mealkit.cli.options import Json, deployed_names, session_of
 from mealkit.cli.output import print_json, print_line, say, table
 from mealkit.errors import failure
 
@@ -34,6 +34,7 @@ def usage(  # noqa: PLR0913  one parameter for each option
             help="The name of a kit or a deployment, a file or folder of usage, or the address of a"
             " PostgreSQL database.",
             show_default="all kits that ran here",
+            autocompletion=deployed_names,
         ),
     ] = [],  # noqa: B006  typer copies it
     *,
@@ -61,7 +62,10 @@ def usage(  # noqa: PLR0913  one parameter for each option
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Report what kits with prices or budgets have used: requests, tokens, money, engine time."""
+    """Report what kits have used: requests, tokens, money and time.
+
+    Kits with prices or budgets (ops.cost) record it.
+    """
     from mealkit.ledger.usage_summary import By, sum_usage
     from mealkit.pipeline.operate.reading_usage import Days, read_usage, usage_csv
 

@@ -203,6 +203,11 @@ class Container:
 
     @property
     def url(self) -> str:
-        """The address of its gateway, without a slash at the end."""
+        """The address of its gateway, without a slash at the end; empty if it has no port any more.
+
+        Docker and podman take the port away from a container that ended.
+        """
+        if not self.port:
+            return ""
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"http://{host}:{self.port}"

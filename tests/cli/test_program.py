@@ -59,7 +59,7 @@ def test_every_help_has_examples(verb):
 
 def test_no_verb_summary_is_cut():
     """The lists of verbs are readable on eighty columns."""
-    for group in ([], ["catalog"], ["deploy"]):
+    for group in ([], ["audit"], ["catalog"], ["deploy"]):
         shown = CliRunner().invoke(app, [*group, "--help"], terminal_width=80).stdout
         assert "..." not in shown.replace("COMMAND [ARGS]...", "")
 
@@ -300,6 +300,23 @@ def test_names_in_the_local_store_are_completed(verb, monkeypatch, tmp_path):
     LocalStore(tmp_path / "home" / "store").put(little_base(), ["base:1", "other:1"])
     after = CliRunner().invoke(app, [], prog_name="mealkit", env=words).stdout
     assert (before.split(), after.split()) == ([], ["base:1"])
+
+
+@pytest.mark.parametrize("verb", ["up", "rollback", "status", "logs", "audit show"])
+def test_names_of_deployments_are_completed(verb, monkeypatch, tmp_path):
+    """Those of this machine that begin with what was typed."""
+    monkeypatch.setenv("MEALKIT_HOME", str(tmp_path))
+    for name in ("search", "summaries"):
+        folder = tmp_path / "deployments" / name
+        folder.mkdir(parents=True)
+        (folder / "deployment.json").touch()
+    words = {
+        "_MEALKIT_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"mealkit {verb} se",
+        "COMP_CWORD": str(len(verb.split()) + 1),
+    }
+    shown = CliRunner().invoke(app, [], prog_name="mealkit", env=words).stdout
+    assert shown.split() == ["search"]
 
 
 def test_heavy_imports_are_late(environment, tmp_path):

@@ -87,5 +87,6 @@ def test_an_end_is_told_by_what_helps_most(how, said):
     ("address", "url"), [("127.0.0.1", "http://127.0.0.1:8000"), ("::1", "http://[::1]:8000")]
 )
 def test_the_address_of_a_container_is_a_url(address, url):
-    """That of IPv6 stands in brackets."""
+    """That of IPv6 stands in brackets; a container without a port has none."""
     assert Container("i", "n", "c", "k", "r", address, 8000, 0.0).url == url
+    assert not Container("i", "n", "c", "k", "r", address, 0, 0.0).url

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from fakes.engine_images import engine_tags, remove_tags
 from fakes.little import Heard, edit_kit
+from typer.testing import CliRunner
 
 from mealkit.acceptance.target import SilentListener
+from mealkit.cli.program import app
 from mealkit.containers.docker import DockerClient
 from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import DeploymentError, MealkitError, Owner
@@ -130,10 +132,12 @@ def test_a_deployment_is_upgraded_and_rolled_back_under_load(web):
     ]
 
 
-def test_what_stop_and_logs_do_with_a_deployment(web):
-    """The name of the deployment has the log of the revision that serves; stop names down."""
+def test_what_stop_logs_and_test_do_with_a_deployment(web):
+    """Its name has the log and the cases of the revision that serves; stop names down."""
     *_, last = read_logs(web.name, follow=False, tail=5, home=web.home)
     assert "event" in json.loads(last)
+    arguments = ["--home", str(web.home.root), "test", web.name, "--cases-only"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
     for name in (web.name, *web.running()):
         with pytest.raises(MealkitError, match=f"belongs to the deployment {web.name}"):
             stop_kit(name, timeout_seconds=1, home=web.home)

@@ -21,7 +21,7 @@ from mealkit.paths import MODELS
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.kit_image import open_kit_image
-from mealkit.pipeline.machine.clients import client_of, is_running
+from mealkit.pipeline.machine.clients import client_of, container_meant_by, is_running
 from mealkit.pipeline.machine.stated_needs import open_recipe
 from mealkit.pipeline.opening_images import open_image
 from mealkit.pipeline.targets import (
@@ -67,8 +67,10 @@ def rehash(
     here = look(Path(target))
     if here is Here.LAYOUT:
         return _image(LayoutFolder(f"oci:{target}", Path(target)), home, progress)
-    if here in {Here.NOTHING, Here.KIT} and is_running(target, home):
-        return _container(target, home, progress, against)
+    if here in {Here.NOTHING, Here.KIT}:
+        name = container_meant_by(target, home)
+        if is_running(name, home):
+            return _container(name, home, progress, against)
     match read_target(target):
         case LayoutFolder() | ArchiveFile() | StoredName() | StoredDigest() as found:
             return _image(found, home, progress)

@@ -85,8 +85,7 @@ def read_logs(name: str, *, follow: bool, tail: int | None, home: Home) -> Itera
     Raises:
         ContainerError: no kit with this name runs here (``CONTAINER_NOT_FOUND``).
     """
-    serving = _serving_container(name, home)
-    name = serving or name
+    name = container_meant_by(name, home)
     return client_of(name, home).logs(name, follow=follow, tail=tail)
 
 
@@ -108,6 +107,11 @@ def stop_kit(name: str, *, timeout_seconds: int | None, home: Home) -> Exit:
     ended = client.stop(name, seconds if timeout_seconds is None else timeout_seconds)
     client.remove(name)
     return ended
+
+
+def container_meant_by(name: str, home: Home) -> str:
+    """Return the name of a container; a deployment's name stands for the revision that serves."""
+    return _serving_container(name, home) or name
 
 
 def _serving_container(name: str, home: Home) -> str | None:

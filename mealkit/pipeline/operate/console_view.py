@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mealkit.containers.container import Container
-from mealkit.deploy.deployment import LABEL_DEPLOYMENT, Deployment, Revision, State
+from mealkit.deploy.deployment import LABEL_ID, Deployment, Revision, State
 from mealkit.errors import MealkitError
 from mealkit.pipeline.deployment_files import DeploymentFiles, deployment_names
 from mealkit.pipeline.home import Home
@@ -36,9 +36,9 @@ View = dict[str, Any]
 
 def host_view(home: Home) -> View:
     """Return the deployments of this machine, and the kits that run apart from them."""
-    names = deployment_names(home)
-    deployments = [_read(name, home) for name in names]
-    kits = [item for item in running_kits(home) if item.labels.get(LABEL_DEPLOYMENT) not in names]
+    deployments = [_read(name, home) for name in deployment_names(home)]
+    ids = {item.id for item in deployments if isinstance(item, Deployment)}
+    kits = [item for item in running_kits(home) if item.labels.get(LABEL_ID) not in ids]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         shown = pool.map(lambda make: make(), _views(deployments, kits))
         found = list(shown)

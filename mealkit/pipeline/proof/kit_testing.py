@@ -27,7 +27,12 @@ from mealkit.errors import MealkitError, failure
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.kit.opened_kit import open_kit
-from mealkit.pipeline.machine.clients import client_of, is_running, stop_kit
+from mealkit.pipeline.machine.clients import (
+    client_of,
+    container_meant_by,
+    is_running,
+    stop_kit,
+)
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.proof.datasets import dataset_paths
 from mealkit.pipeline.proof.files_of_cases import folder_of_cases
@@ -89,8 +94,10 @@ def test_kit(
     text = request.run.target
     if is_address(text):
         return _at_address(request, tester)
-    if look(Path(text)) is Here.NOTHING and is_running(text, home):
-        return _running_here(request, tester)
+    if look(Path(text)) is Here.NOTHING:
+        name = container_meant_by(text, home)
+        if is_running(name, home):
+            return _running_here(name, request, tester)
     return _started(request, tester)
 
 
@@ -205,8 +212,8 @@ def _require_testable(named: KitFolder, request: TestRequest, home: Home) -> Non
         require_libraries(chosen_claims(opened.lock_as_written(), request.options))
 
 
-def _running_here(request: TestRequest, tester: Tester) -> Report:
-    name, home = request.run.target, tester.home
+def _running_here(name: str, request: TestRequest, tester: Tester) -> Report:
+    home = tester.home
     container = client_of(name, home).state(name)
     target = Target(
         container.url,

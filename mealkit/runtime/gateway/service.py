@@ -111,6 +111,8 @@ class Service:
     """What sees a request when it arrives, before its caller is known; never raises."""
     obstacle: Problem | None = None
     """Why requests are refused, although the engine could answer them."""
+    has_successor: bool = False
+    """Whether another revision of the deployment accepts the callers' connections from now on."""
 
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
@@ -132,6 +134,11 @@ class Service:
         self.idle.set()
         self.off.set()
         self.lifecycle.listeners.append(self._note_move)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether an answer ends its connection, because the next one is for another kit."""
+        return self.has_successor or self.lifecycle.is_stopping
 
     def require_ready(self) -> None:
         """Raise while the kit cannot answer requests.

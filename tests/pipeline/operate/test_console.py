@@ -48,6 +48,7 @@ def home(tmp_path_factory):
     )
     found = Deployment(
         name="search",
+        id="0123456789abcdef",
         address="127.0.0.1",
         port=9,  # no kit answers there
         client="nowhere",

@@ -112,7 +112,7 @@ function kits(found) {
   if (!found.length) return make("p", { class: "soft" }, "None. Start one with mealkit run.");
   const head = ["Name", "Kit", "Recipe", "Client", "Since", "Health", "Load", ""];
   return table(head.slice(0, allowed ? 8 : 7), found.map((item) => [
-    make("a", { href: `${item.url}/`, rel: "noreferrer" }, item.name), make("bdi", {}, item.kit), short(item.recipe), item.client, when(item.seconds), chip(item.health), load(item),
+    item.url ? make("a", { href: `${item.url}/`, rel: "noreferrer" }, item.name) : item.name, make("bdi", {}, item.kit), short(item.recipe), item.client, when(item.seconds), chip(item.health), load(item),
     button("Stop", () => change("api/stop", { name: item.name }, { title: `Stop ${item.name}`, verb: "Stop", text: "Running requests end first; then the container is removed." }),
       { class: "quiet", "aria-label": `Stop ${item.name}` })].slice(0, allowed ? 8 : 7)), "Kits");
 }

@@ -122,18 +122,21 @@ function object(name, form, schemas, first, isNeeded, depth) {
 export function list(name, form, item, schemas, first, isNeeded, depth = 0, title = name) {
   let rows = [];
   const box = make("div", { class: "rows" });
+  const number = (row, index) => {
+    row.element.querySelector("label").textContent = `${name} ${index + 1}`;
+    row.element.nextSibling.setAttribute("aria-label", `Remove ${name} ${index + 1}`);
+  };
   const add = (value) => {
     const row = fieldFor(`${name} ${rows.length + 1}`, item, schemas, value, true, depth + 1);
-    const label = row.element.querySelector("label");
     const drop = button("Remove", () => {
       rows = rows.filter((other) => other !== row);
       line.remove();
-      rows.forEach((other, index) => { other.element.querySelector("label").textContent = `${name} ${index + 1}`; });
+      rows.forEach(number);
       more.focus();
     }, { class: "quiet" });
     const line = make("div", { class: "listed" }, row.element, drop);
-    drop.setAttribute("aria-label", `Remove ${label.textContent}`);
     rows.push(row);
+    number(row, rows.length - 1);
     box.append(line);
     return row;
   };

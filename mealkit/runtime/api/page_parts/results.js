@@ -112,6 +112,6 @@ export function similarities(answer, texts) {
   ]);
   const size = vectors[0]?.length ?? 0;
   return make("div", {}, vectors.length > 1 ? make("p", {}, "Cosine similarity of every two texts:") : null,
-    vectors.length > 1 ? table(head, rows, "Cosine similarities") : null,
+    vectors.length > 1 ? table(head, rows, "Cosine similarities") : make("p", {}, "Add a second text to see how similar two texts are."),
     make("p", { class: "soft" }, `${vectors.length} vector${vectors.length === 1 ? "" : "s"} of ${size} numbers. The first one begins ${vectors[0]?.slice(0, 4).map((item) => shortNumber(item, 4)).join(", ")}.`));
 }

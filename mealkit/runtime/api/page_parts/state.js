@@ -98,12 +98,13 @@ export function startState(root, chip) {
     const now = all && counts(all);
     const rate = (name) => (before && now && now.at > before.at ? Math.max(0, now[name] - before[name]) / ((now.at - before.at) / 1000) : null);
     const shownRate = (name) => (rate(name) === null ? "\u2014" : shortNumber(rate(name), 2));
+    const perSecond = rate("answered") === null ? "requests" : `requests, now ${shownRate("answered")}/s`;
     fill(content,
       make("dl", { class: "tiles" },
         tile("State", status, health.since_seconds === undefined ? "" : `for ${ago(health.since_seconds)}`),
         now ? [tile("Running", shortNumber(sum(all, "mealkit_requests_running")), "requests"),
           tile("Waiting", shortNumber(sum(all, "mealkit_requests_waiting")), "in the queue"),
-          tile("Answered", shortNumber(now.answered), `now ${shownRate("answered")}/s`),
+          tile("Answered", shortNumber(now.answered), perSecond),
           now.output ? tile("Output", shownRate("output"), `tokens/s, ${shortNumber(now.output)} so far`) : null,
           tile("Restarts", shortNumber(sum(all, "mealkit_worker_restarts_total")), "of the engine")] : null),
       make("p", { class: "soft" }, health.reason ?? ""),

@@ -113,7 +113,8 @@ function tryOut(path, facts) {
       return;
     }
     stopping = new AbortController();
-    go.disabled = true;
+    // A disabled button would lose the keyboard's place.
+    go.setAttribute("aria-disabled", "true");
     stop.hidden = false;
     status.textContent = "Waiting for the answer\u2026";
     const shownAs = isForm ? form?.begin?.() : null;
@@ -151,7 +152,8 @@ function tryOut(path, facts) {
     } finally {
       shownAs?.end(content, problem);
       stopping = null;
-      go.disabled = false;
+      go.removeAttribute("aria-disabled");
+      if (document.activeElement === stop) (form ? go : edited).focus();
       stop.hidden = true;
     }
   }
