@@ -145,10 +145,8 @@ class Bookkeeper:
         if not waiting.future.done():
             if not self._fault:
                 # Until the next success, requests are refused at once.
-                self._fault, self._since = (
-                    "it does not answer",
-                    time.monotonic() - self._patience_seconds,
-                )
+                self._note_fault("the usage database does not answer")
+                self._since -= self._patience_seconds
             waiting.future.set_exception(NotBookedError(self._fault))
 
     def _serve(self) -> None:

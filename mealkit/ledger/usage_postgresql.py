@@ -8,6 +8,7 @@ booked by others if it does not.
 """
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -228,9 +229,14 @@ class PostgresqlUsage:
 _AGAIN_SECONDS = 0.2
 
 
+# What libpq says about a server's address: callers of the kit see the message.
+_ADDRESS = re.compile(r""" (?:at|on socket) "[^"]*"(?:, port \d+)?| host '[^']*'""")
+
+
 def _reason(error: Exception) -> str:
-    """Return the first line of an error; libpq's messages have no passwords."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return the first line of an error, without an address; libpq's have no passwords."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return _ADDRESS.sub("", line)
 
 
 @contextmanager

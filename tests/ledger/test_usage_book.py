@@ -368,6 +368,37 @@ def test_a_password_that_is_not_valid_in_an_address_is_not_shown(password):
     assert "RET" not in str(raised.value)
 
 
+def test_a_server_that_cannot_be_reached_is_not_named():
+    """Callers of the kit see the message, and need not know where its database is."""
+    with pytest.raises(
+        DatabaseError, match="connection to server failed: Connection refused"
+    ) as it:
+        PostgresqlUsage("postgresql://kit:pass@127.0.0.1:1/db")
+    assert "127.0.0.1" not in str(it.value)
+
+
+def test_a_database_that_does_not_answer_is_said_in_the_log(server):
+    """Another one has locked the budgets: requests are refused, and the reason is written once."""
+    said = []
+    opened = lambda: PostgresqlUsage(server.address)  # noqa: E731
+    with closing(opened()) as other:
+        UsageBook(other, KIT, "EUR").work([wish(1)], [])
+        keeper = Bookkeeper(opened, KIT, "EUR", said.append, patience_seconds=0.5)
+        keeper.start()
+
+        async def ask():
+            for _ in range(2):
+                with pytest.raises(NotBookedError, match="does not answer"):
+                    await keeper.admit("a", Amount(0, 10), (rule(tokens=100),))
+
+        with other.transaction():
+            other.rows("LOCK TABLE mealkit_balance")
+            asyncio.run(ask())
+        assert said == ["the usage database does not answer"]
+        keeper.close(10)
+        empty(server)
+
+
 def test_without_a_database_nothing_is_admitted(tmp_path):
     """A database that cannot be opened refuses; when it can be, requests are admitted again."""
     folder = tmp_path / "later"

@@ -62,6 +62,8 @@ class Asked:
     """Whether the caller of a stream requested the chunk that has the number of tokens."""
     answer_tokens: int = 0
     """The most tokens of all answers together; 0 if the endpoint generates none."""
+    repeated_bytes: int = 0
+    """The bytes of text that the engine reads again, such as a query with each document."""
     seed: int | None = None
     """The seed of the random numbers, if any are used."""
     length_check: LengthCheck | None = None

@@ -84,7 +84,14 @@ def _prepare(values: dict[str, Any], served: ServedModel, *, as_cohere: bool) ->
     shape = partial(_shape, asked_body=body, top_n=asked.top_n, texts=told, as_cohere=as_cohere)
     given = {"query": asked.query, "documents": values["documents"]}
     inputs = with_variables(given, prompt.variables if prompt else {})
-    return Asked(PATH, body, shape=shape, inputs=inputs, prompt=prompt.name if prompt else "")
+    return Asked(
+        PATH,
+        body,
+        repeated_bytes=(len(texts) - 1) * len(query.encode()),
+        shape=shape,
+        inputs=inputs,
+        prompt=prompt.name if prompt else "",
+    )
 
 
 def _refuse_many(documents: Any) -> None:

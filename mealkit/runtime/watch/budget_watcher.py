@@ -124,7 +124,7 @@ class BudgetWatcher:
         prompt = answer = 0
         if exchange.endpoint and exchange.endpoint.counting is Counting.USAGE:
             # A token is at least one byte.
-            prompt, answer = len(asked.body), asked.answer_tokens
+            prompt, answer = len(asked.body) + asked.repeated_bytes, asked.answer_tokens
             if answer and self._context:
                 prompt = min(prompt, self._context)
         nano = self.tariff.price(prompt, answer, self._mean_share)

@@ -32,6 +32,7 @@ _PROVIDER = "mealkit"
 _FIRST = "gen_ai.first_token"
 _UNSET = Status()
 _PROPAGATOR = TraceContextTextMapPropagator()
+_CONTEXT_BYTES = 512
 _CONTEXT_HEADERS = (b"traceparent", b"tracestate")
 
 
@@ -65,7 +66,8 @@ class TraceWatcher:
         carrier = {
             str(name, "latin-1"): str(value, "latin-1")
             for name, value in scope["headers"]
-            if name in _CONTEXT_HEADERS
+            # The SDK complains about longer ones, and its complaints are written to the log.
+            if name in _CONTEXT_HEADERS and len(value) <= _CONTEXT_BYTES
         }
         context, caller = None, None
         if carrier:

@@ -174,6 +174,22 @@ def test_a_stream_that_failed_pays_for_what_was_sent(kit, ask):
     assert events == 6
 
 
+def test_a_reranker_reads_its_query_with_each_document(start, make_api_lock):
+    """The estimate covers all of these readings, so a budget of tokens is not exceeded."""
+    environment = ops(budgets=[{"name": "monthly", "tokens": 20_000}])
+    kit = start(make_api_lock(Task.RERANKING), environment=environment).wait_ready()
+    query = "word " * 100
+
+    def rank(documents):
+        return kit.post("/v1/rerank", query=query, documents=["a"] * documents)
+
+    assert rank(1).status_code == 200
+    refused = rank(40)
+    assert refused.json()["error"]["code"] == "BUDGET_EXCEEDED"
+    needed = int(refused.json()["error"]["message"].partition("may need ")[2].split()[0])
+    assert 40 * len(query) < needed < 40 * len(query) + 1000
+
+
 def test_a_soft_budget_warns_and_answers(ask):
     """Beyond a soft budget each answer says so, and how much is used."""
     answers = [ask("soft") for _ in range(60)]
