@@ -36,6 +36,7 @@ _LABELS = {
     "team": "the team that owns the kit",
     "key": "the name of the caller's key; `-` without one, empty for all keys",
     "budget": "the budget's name; `key:NAME` is the budget of a key's line",
+    "currency": "the currency of `ops.cost`",
     "unit": "the currency of `ops.cost`, or `tokens`",
     "type": "`input` or `output`",
     "case": "the name of the kit's first case",
@@ -97,7 +98,7 @@ def _families() -> list[Metric]:
     lifecycle.begin("loading")
     metrics.moved(lifecycle.snapshot())
     metrics.identify(read_lock(_KIT.read_bytes()), "")
-    metrics.watch_exchanges(["key"])
+    metrics.watch_exchanges(["key"], "EUR")
     metrics.answered("/v1/chat/completions", 200, 1.0)
     metrics.used("chat", TokenUsage(2, 2), 1.0, 0.5)
     metrics.missed("chat", 1.0, "REQUEST_TIMEOUT")

@@ -51,6 +51,11 @@ def is_whole(line: bytes) -> bool:
     return _WHOLE.fullmatch(line) is not None
 
 
+def begins_whole(data: bytes) -> bool:
+    """Return whether data begin with a line of this form."""
+    return _WHOLE.match(data) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Torn:
     """Bytes that a killed process has left behind: a half line."""

@@ -17,6 +17,7 @@ from mealkit.auditlog.audit_line import (
     NO_CODE,
     TAIL_BYTES,
     Torn,
+    begins_whole,
     is_whole,
     number_field,
     parsed,
@@ -108,6 +109,7 @@ class ChainReader:
         """
         self.good_bytes = 0
         line_number = 0
+        rest = b""
         for block, lines, rest in _blocks(path):
             if see:
                 see(block)
@@ -122,7 +124,21 @@ class ChainReader:
         if not line_number:
             return self._fail(path, 1, "the file is empty, or has only half a line", "a head")
         self.counts.half_line_bytes += self._torn_bytes
+        return self._may_be_torn(path, line_number, rest)
+
+    def _may_be_torn(self, path: Path, line_number: int, rest: bytes) -> bool:
+        """Check the end of a file: a line that was half written has no end, and no code."""
+        if self._torn and not rest:
+            return self._fail(
+                path, line_number - len(self._torn) + 1, "the line is not a valid one", ""
+            )
+        if begins_whole(rest) and not self._is_next(rest):
+            return self._fail(path, line_number + 1, "the line is not a valid one", "")
         return True
+
+    def _is_next(self, line: bytes) -> bool:
+        body, tail = line[:-TAIL_BYTES], line[-TAIL_BYTES:]
+        return tail == tail_of(self._state.code(self.code, body))
 
     def torn_tail(self, path: Path) -> Torn | None:
         """Return what follows the last valid line of the file that was read; None if nothing does.

@@ -21,6 +21,9 @@ from mealkit.cli.options import (
     session_of,
     use_plain_http,
 )
+from mealkit.cli.output import say
+from mealkit.deploy.rendered_formats import Format, remarks
+from mealkit.errors import failure
 
 if TYPE_CHECKING:
     from mealkit.deploy.workload import Workload
@@ -109,8 +112,11 @@ def apply(  # noqa: PLR0913  one parameter for each option
     session = session_of(context)
     use_plain_http(plain_http)
     workload = _workload(session, recipe, file, image, namespace, allow_folder)
+    for remark in remarks(workload, Format(target)):
+        say(f"note: {remark}")
     match target:
         case "kubernetes":
+            _refuse_for_swarm(keys)
             where = ClusterOptions(kubeconfig, kube_context, namespace)
             how = RolloutOptions(why, wait, timeout, check, force_conflicts)
             deploy_kubernetes.apply(workload, where, how, session, as_json=as_json)
@@ -233,6 +239,7 @@ def diff(  # noqa: PLR0913
     workload = _workload(session, recipe, file, image, namespace, allow_folder)
     match target:
         case "kubernetes":
+            _refuse_for_swarm(keys)
             where = ClusterOptions(kubeconfig, kube_context, namespace)
             deploy_kubernetes.diff(workload, where, session, force=force_conflicts, as_json=as_json)
         case "swarm":
@@ -240,6 +247,13 @@ def diff(  # noqa: PLR0913
             deploy_swarm.diff(workload, keys, as_json=as_json)
         case _:
             assert_never(target)
+
+
+def _refuse_for_swarm(keys: Path | None) -> None:
+    """Refuse a file of keys, which would otherwise be ignored."""
+    if keys is not None:
+        hint = f"kubectl create secret generic NAME-keys --from-file=keys.txt={keys}"
+        raise failure("USAGE", "--keys is for --target swarm", hint=hint)
 
 
 def _workload(

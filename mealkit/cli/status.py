@@ -9,6 +9,7 @@ from mealkit.cli.options import Json, deployed_names, session_of
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
+    from mealkit.pipeline.operate.deployment_site import Site
     from mealkit.pipeline.operate.deployment_status import DeploymentStatus
 
 EXAMPLES = ("mealkit status", "mealkit status search", "mealkit status search --json")
@@ -26,6 +27,12 @@ def status(
         ),
     ] = None,
     *,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="Stay, and start a revision again that has ended, until it is down."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show the deployments of this machine, and repair them.
@@ -37,7 +44,11 @@ def status(
     from mealkit.pipeline.operate.deployment_status import statuses
 
     session = session_of(context)
-    found = statuses(name, this_site(session.home, session.progress(as_json=as_json)))
+    site = this_site(session.home, session.progress(as_json=as_json))
+    if keep:
+        _keep(name, site)
+        return
+    found = statuses(name, site)
     if as_json:
         print_json([item.as_json() for item in found])
         return
@@ -48,6 +59,17 @@ def status(
         return
     for item in found:
         _describe(item)
+
+
+def _keep(name: str | None, site: "Site") -> None:
+    import threading
+
+    from mealkit.errors import failure
+    from mealkit.pipeline.operate.keeping import keep
+
+    if name is None:
+        raise failure("USAGE", "--keep needs the name of a deployment")
+    keep(name, site, threading.Event().wait)
 
 
 def _row(item: "DeploymentStatus") -> tuple[str, ...]:

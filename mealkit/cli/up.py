@@ -82,7 +82,7 @@ def up(  # noqa: PLR0913  one parameter for each option
         typer.Option(
             metavar="FILE",
             help="Require an API key from this file; needed unless the address is loopback.",
-            show_default="none",
+            show_default="the deployment's, or none",
         ),
     ] = None,
     origin: Annotated[
@@ -90,7 +90,7 @@ def up(  # noqa: PLR0913  one parameter for each option
         typer.Option(
             metavar="ORIGIN",
             help="Let pages of this origin call the kit from a browser; may be repeated.",
-            show_default="none",
+            show_default="the deployment's, or none",
         ),
     ] = [],  # noqa: B006  typer copies it
     ops: Annotated[
@@ -99,9 +99,16 @@ def up(  # noqa: PLR0913  one parameter for each option
             metavar="FILE",
             help="Prices, budgets and audit log, as YAML or JSON: each section of ops that the file"
             " states replaces the kit's.",
-            show_default="the kit's",
+            show_default="the deployment's, or the kit's",
         ),
     ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Take keys, origins and ops only from this command, not from the deployment.",
+        ),
+    ] = False,
     restart: Annotated[
         Literal["no", "on-failure", "unless-stopped", "always"] | None,
         typer.Option(
@@ -209,6 +216,7 @@ def up(  # noqa: PLR0913  one parameter for each option
         watch=limits,
         stops_first=stop_first,
         wait=wait,
+        inherits=not fresh,
     )
     progress = session.progress(as_json=as_json)
     site = this_site(session.home, progress)

@@ -4,13 +4,13 @@ Raises DeploymentError if the front does not answer, or does not understand.
 Format: HAProxy's management guide, sections 9.1 and 9.3.
 """
 
-import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mealkit.containers.front_config import BACKEND, CONTROL_NAME, NOWHERE, SLOTS
+from mealkit.containers.local_door import call_door
 from mealkit.errors import MealkitError, failure
 from mealkit.untrusted import shown
 
@@ -152,7 +152,7 @@ class FrontControl:
     def _ask(self, line: str) -> str:
         received = b""
         try:
-            with _connected(self._folder) as door:
+            with call_door(self._folder, CONTROL_NAME, _ANSWER_SECONDS, socket.SOCK_STREAM) as door:
                 door.sendall(line.encode() + b"\n")
                 while chunk := door.recv(64 * 1024):
                     received += chunk
@@ -165,22 +165,6 @@ class FrontControl:
                 where=str(self._folder / CONTROL_NAME),
             ) from error
         return received.decode(errors="replace")
-
-
-def _connected(folder: Path) -> socket.socket:
-    """Connect by a descriptor of the folder: the path of a socket may have only 107 bytes."""
-    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            door.settimeout(_ANSWER_SECONDS)
-            door.connect(f"/proc/self/fd/{held}/{CONTROL_NAME}")
-        except BaseException:
-            door.close()
-            raise
-        return door
-    finally:
-        os.close(held)
 
 
 def _rows(text: str, separator: str, first: str) -> Iterator[dict[str, str]]:

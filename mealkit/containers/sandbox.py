@@ -8,17 +8,20 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from mealkit.containers.container import LINE_BYTES, Container, Exit, Restart, RunSpec, UnpackedRoot
 from mealkit.containers.container_files import ContainerContents, unpacked_files
+from mealkit.containers.local_door import open_door
+from mealkit.containers.revision_control import CONTROL
 from mealkit.containers.sandbox_groups import memory_parent
 from mealkit.containers.sandbox_launch import end, launch
-from mealkit.containers.sandbox_plan import CLIENT, is_filtered, listening, namespaces, plan
+from mealkit.containers.sandbox_plan import CLIENT, is_filtered, namespaces, open_listener, plan
 from mealkit.containers.sandbox_record import Record, create, locked_state, records
 from mealkit.errors import MealkitError, failure
+from mealkit.files.whole import disk_errors
 
 _FOLLOW_SECONDS = 0.2
 
@@ -64,12 +67,16 @@ class Sandbox:
         """
         allowed = namespaces()
         self._check_name(spec.name)
-        with listening(spec) as listener:
-            port = int(listener.getsockname()[1])
+        with ExitStack() as stack:
+            listener = stack.enter_context(open_listener(spec.host_address, spec.host_port))
+            sockets, port = [listener], int(listener.getsockname()[1])
             with locked_state(self._state):
                 record = create(self._state, *plan(spec, port, allowed))
             try:
-                launch(record, listener.fileno())
+                if spec.network is not None:
+                    with disk_errors(record.folder):
+                        sockets.append(stack.enter_context(open_door(record.folder, CONTROL)))
+                launch(record, [item.fileno() for item in sockets])
             except BaseException:
                 end(record)
                 record.delete()
@@ -94,6 +101,14 @@ class Sandbox:
             ContainerError: CONTAINER_NOT_FOUND.
         """
         return self._find(name).now()
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of a sandbox's record, in which its control socket is.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND.
+        """
+        return self._find(name).folder
 
     def process(self, name: str) -> int | None:
         """Return the number of its first process on this machine; None if it has ended.

@@ -34,6 +34,7 @@ SECCOMP_MODE_FILTER = 2
 KEYCTL_JOIN_SESSION_KEYRING = 1
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 LISTENER = 3  # the descriptor of the first socket according to sd_listen_fds(3)
+_FREE = 64  # above the descriptors that a process has at its start
 # The others are the numbers of all newer architectures.
 PIVOT_ROOT, _KEYCTL = {"x86_64": (155, 250)}.get(platform.machine(), (41, 219))
 
@@ -53,15 +54,19 @@ _PROC_EMPTIED = ("acpi", "asound", "scsi")
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def main(folder: Path, listener: int) -> None:
+def main(folder: Path, sockets: list[int]) -> None:
     """Set up the sandbox in ``folder/plan.json`` and become its entrypoint.
 
     A step that fails is written to the pipe ``folder/setup``. If the pipe closes without a message,
-    the entrypoint runs. ``listener`` is the socket that callers connect to.
+    the entrypoint runs. The first of ``sockets`` is the one that callers connect to.
     """
-    if listener != LISTENER:
-        os.dup2(listener, LISTENER)
-        os.close(listener)
+    # Two steps: a socket may have the number that another one gets.
+    moved = [fcntl.fcntl(number, fcntl.F_DUPFD, _FREE) for number in sockets]
+    for number in sockets:
+        os.close(number)
+    for place, number in enumerate(moved, LISTENER):
+        os.dup2(number, place)
+        os.close(number)
     plan = json.loads((folder / "plan.json").read_bytes())
     # Fails if no process reads: without its parent process, the sandbox must not start.
     setup = os.open(folder / "setup", os.O_WRONLY | os.O_NONBLOCK)
@@ -75,7 +80,7 @@ def main(folder: Path, listener: int) -> None:
         _detach_host()
         if plan["own_network"]:
             _turn_loopback_on()
-        _become(plan)
+        _become(plan, LISTENER + len(sockets))
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
         os.write(setup, what.encode())
@@ -224,8 +229,11 @@ def _turn_loopback_on() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
 
 
-def _become(plan: dict[str, Any]) -> None:
-    """Give up all rights permanently, and run the entrypoint as the sandbox's process 1."""
+def _become(plan: dict[str, Any], first_own: int) -> None:
+    """Give up all rights permanently, and run the entrypoint as the sandbox's process 1.
+
+    It gets no descriptor from ``first_own`` on.
+    """
     # Leaves the parent's session keyring. If the kernel has none, or a surrounding container
     # refuses the call, no keyring is accessible anyway.
     libc.syscall(_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, None)
@@ -254,7 +262,7 @@ def _become(plan: dict[str, Any]) -> None:
     ):  # Python ignores these signals, and exec would inherit that
         signal.signal(number, signal.SIG_DFL)
     for opened in os.listdir("/proc/self/fd"):  # noqa: PTH208
-        if int(opened) > LISTENER:
+        if int(opened) >= first_own:
             libc.fcntl(int(opened), 2, 1)  # F_SETFD, FD_CLOEXEC; one of them lists this folder
     os.umask(0o022)
     os.chdir(plan["working_directory"])
@@ -320,4 +328,4 @@ def call(doing: str, result: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), [int(number) for number in sys.argv[2:]])

@@ -18,21 +18,21 @@ PR_SET_PDEATHSIG = 1
 _CGROUP_BUSY_SECONDS = 2.0
 
 
-def daemonize(folder: Path, alive: int, listener: int) -> None:
+def daemonize(folder: Path, alive: int, sockets: list[int]) -> None:
     """Detach from the parent process, and run this script again in a new pid namespace.
 
     ``alive`` is a descriptor that no other process has: the parent sees it close at the end.
-    ``listener`` is the socket that callers connect to, for the sandbox.
+    ``sockets`` are for the sandbox: the one that callers connect to comes first.
     """
     if os.fork():
         os._exit(0)  # the parent waits for this process, so that it has no child to reap later
     plan = json.loads((folder / "plan.json").read_bytes())
-    numbers = (str(alive), str(listener))
-    command = [*plan["around"], *plan["python"], __file__, str(folder), *numbers, "keep"]
+    numbers = [str(number) for number in (alive, *sockets)]
+    command = [*plan["around"], *plan["python"], __file__, "keep", str(folder), *numbers]
     os.execv(command[0], command)  # noqa: S606
 
 
-def keep(folder: Path, alive: int, listener: int) -> None:
+def keep(folder: Path, alive: int, sockets: list[int]) -> None:
     """Run the sandbox in ``folder/plan.json``; write ``exit.json`` when it ends."""
     os.set_inheritable(alive, False)  # noqa: FBT003
     # Handled, not ignored, because ignoring is inherited; the sandbox itself reacts to a shutdown.
@@ -48,15 +48,16 @@ def keep(folder: Path, alive: int, listener: int) -> None:
         for group in groups:
             (group / "cgroup.procs").write_text("0")
 
-    command = [*plan["within"], *plan["python"], plan["init"], str(folder), str(listener)]
+    command = [*plan["within"], *plan["python"], plan["init"], str(folder), *map(str, sockets)]
     # The first child stays process 1 of the pid namespace: unshare and init only exec.
     child = subprocess.Popen(
         command,
         preexec_fn=tie,  # noqa: PLW1509 - there is one thread
-        pass_fds=[listener],
+        pass_fds=sockets,
     )
-    # Closed here, so that callers see it close when the sandbox closes it.
-    os.close(listener)
+    # Closed here, so that callers see one close when the sandbox closes it.
+    for opened in sockets:
+        os.close(opened)
     status = child.wait()
     ending = {
         "code": status if status >= 0 else None,
@@ -105,5 +106,5 @@ def _remove_group(group: Path) -> None:
 
 
 if __name__ == "__main__":
-    run = keep if sys.argv[4:] else daemonize
-    run(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    run = keep if sys.argv[1] == "keep" else daemonize
+    run(Path(sys.argv[2]), int(sys.argv[3]), [int(number) for number in sys.argv[4:]])

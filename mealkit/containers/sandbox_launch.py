@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,10 +20,10 @@ _KILL_SECONDS = 30  # for the kernel to end a large process
 _LOG_TAIL_BYTES = 2000
 
 
-def launch(record: Record, listener: int) -> None:
+def launch(record: Record, sockets: Sequence[int]) -> None:
     """Start the keeper, and return once the entrypoint runs.
 
-    ``listener`` is the socket that callers connect to, which the sandbox gets.
+    The sandbox gets ``sockets``: the one that callers connect to comes first.
 
     Raises:
         ContainerError: CONTAINER_FAILED with the step that failed.
@@ -35,14 +35,15 @@ def launch(record: Record, listener: int) -> None:
             subprocess.run(
                 [
                     *(sys.executable, "-I", "-S", Path(sandbox_keeper.__file__)),
-                    *(record.folder, str(held_by_keeper), str(listener)),
+                    *("daemonize", str(record.folder), str(held_by_keeper)),
+                    *map(str, sockets),
                 ],
                 check=True,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=[held_by_keeper, listener],
+                pass_fds=[held_by_keeper, *sockets],
                 start_new_session=True,  # the terminal's Ctrl-C is not for the sandbox
             )
         problem = _wait_for_setup(setup, alive)

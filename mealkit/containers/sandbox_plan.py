@@ -101,13 +101,12 @@ def is_filtered() -> bool:
     return filter_program(container_refusals(), platform.machine()) is not None
 
 
-def listening(spec: RunSpec) -> socket.socket:
+def open_listener(address: str, port: int) -> socket.socket:
     """Return the socket that callers connect to; the sandbox gets it, because it cannot open one.
 
     Raises:
         ContainerError: PORT_TAKEN; CLIENT_REFUSED, the address or port cannot be used.
     """
-    address, port = spec.host_address, spec.host_port
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -147,6 +146,8 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
         # The socket is already open: sd_listen_fds(3). The entrypoint is process 1.
         "LISTEN_FDS": "1",
         "LISTEN_PID": "1",
+        # The socket after that one is for orders of a deployment.
+        **({"MEALKIT_CONTROL": "on"} if spec.network is not None else {}),
     }
     filtered = filter_program(container_refusals(), platform.machine()) or b""
     orders = {

@@ -1,6 +1,6 @@
 """The types of strings and numbers in deploy.yaml, each by the rules of Kubernetes."""
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -36,13 +36,34 @@ LabelKey = Annotated[
 LabelValue = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
 ]
-KeyOfSecret = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
+
+
+def _file_name(text: str) -> str:
+    if text == "." or text.startswith(".."):
+        raise ValueError("a value of a Secret cannot have this name")
+    return text
+
+
+KeyOfSecret = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,253}$"), AfterValidator(_file_name)
+]
 Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=_MOST)]
 Annotations = Annotated[dict[LabelKey, MaybeLine], Field(max_length=_MOST)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Origin = Annotated[
     str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]{1,255})$")
 ]
+
+
+def _address(text: str) -> str:
+    ip_address(text)
+    return text
+
+
+MachineAddress = Annotated[
+    str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}$"), AfterValidator(_address)
+]
+"""An address of a machine: 127.0.0.1."""
 
 
 def _network(text: str) -> str:

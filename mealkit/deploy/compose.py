@@ -15,7 +15,9 @@ from mealkit.deploy.one_host import (
     host_of,
     memory_of,
     require_one_host,
+    secret_files,
     user_of,
+    variables_of,
 )
 from mealkit.deploy.workload import Workload
 from mealkit.deploy.yaml_text import yaml_document
@@ -39,19 +41,22 @@ def compose_files(workload: Workload) -> Mapping[str, str]:
     }
     if workload.file.state.place != "memory":
         form["volumes"] = {"state": {}}
+    files = {item.target: item.file for item in secret_files(workload)}
     if workload.keys_secret is not None:
-        form["secrets"] = {KEYS_TARGET: {"file": f"./{workload.file.keys.file}"}}
+        files = {KEYS_TARGET: workload.file.keys.file, **files}
+    if files:
+        form["secrets"] = {name: {"file": f"./{file}"} for name, file in files.items()}
     return {"compose.yaml": compose_document(form)}
 
 
 def _service(workload: Workload) -> dict[str, Any]:
-    file, keys = workload.file, workload.keys_secret is not None
-    keys_file = f"/run/secrets/{KEYS_TARGET}" if keys else None
-    hosts = (workload.name, "localhost")
+    file = workload.file
+    secrets = [KEYS_TARGET] if workload.keys_secret is not None else []
+    secrets += [item.target for item in secret_files(workload)]
     form: dict[str, Any] = {
         "image": str(workload.image),
         "labels": {**workload.labels, **workload.annotations},
-        "environment": dict(workload.environment(hosts, keys_file)),
+        "environment": variables_of(workload, (workload.name, "localhost")),
         "user": user_of(workload),
         "ports": [f"{host_of(workload)}:{workload.port}"],
         "networks": ["kit"],
@@ -78,8 +83,8 @@ def _service(workload: Workload) -> dict[str, Any]:
         form["cpus"] = file.resources.cpu_limit
     if workload.shm_bytes:
         form["shm_size"] = workload.shm_bytes
-    if keys:
-        form["secrets"] = [KEYS_TARGET]
+    if secrets:
+        form["secrets"] = secrets
     if workload.gpus is not None:
         form["deploy"] = {"resources": {"reservations": {"devices": [_device(workload)]}}}
     return form

@@ -8,7 +8,15 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
 
 from mealkit.addresses import caller_address
 from mealkit.errors import Owner, failure
@@ -116,6 +124,11 @@ class Settings(DeploymentValue):
     """The absolute path of the file with the hashes of the keys."""
     ops: Operations | None = None
     """Prices, budgets and the audit log, in place of the kit's own."""
+
+    @field_serializer("ops")
+    def _stated(self, ops: Operations | None) -> dict[str, Any] | None:
+        # Sections that are not stated are the kit's; as null they would end its budgets.
+        return None if ops is None else ops.model_dump(mode="json", exclude_unset=True)
 
 
 class Revision(DeploymentValue):

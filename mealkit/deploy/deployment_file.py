@@ -20,6 +20,7 @@ from mealkit.deploy.cluster_strings import (
     LabelKey,
     Labels,
     LabelValue,
+    MachineAddress,
     Origin,
     Port,
 )
@@ -39,10 +40,14 @@ _MOST = 100
 # Addresses of the container's own settings, which other fields of this file set.
 _OWN = ("MEALKIT_AUTH", "MEALKIT_HOSTS", "MEALKIT_KEYS", "MEALKIT_KEYS_FILE", "MEALKIT_OPS")
 _OWN_TOO = ("MEALKIT_ORIGINS", "MEALKIT_IMAGE_DIGEST", "MEALKIT_PORT", "MEALKIT_MODELS", "PORT")
-RESERVED_VARIABLES = frozenset(
-    (*_OWN, *_OWN_TOO, "MEALKIT_STATE", "MEALKIT_TERMINATION_LOG", "MEALKIT_AUDIT_KEY_FILE")
-)
+_OWN_PATHS = ("MEALKIT_STATE", "MEALKIT_TERMINATION_LOG", "MEALKIT_AUDIT_KEY_FILE")
+RESERVED_VARIABLES = frozenset((*_OWN, *_OWN_TOO, *_OWN_PATHS, "MEALKIT_RECORDS", "POD_NAMESPACE"))
 """Environment variables that the rendered files set themselves."""
+
+
+def _is_ours(label: str) -> bool:
+    # Others of app.kubernetes.io are replaced; these decide what is a candidate.
+    return label.startswith("mealkit.dev/")
 
 
 class Resources(StrictModel):
@@ -213,8 +218,9 @@ class Rollout(StrictModel):
     """The Secret with an API key for the test, in clear; else NAME-test-key with the key `key`."""
     test_seconds: Annotated[int, Field(ge=10, le=86400)] = 1800
     """How many seconds the test may take."""
-    max_surge: Annotated[int, Field(ge=1, le=_MOST)] = 1
-    """How many Pods may run besides the wanted number while they are replaced."""
+    max_surge: Annotated[int, Field(ge=0, le=_MOST)] = 1
+    """How many Pods may run besides the wanted number while they are replaced; 0: an old Pod ends
+    first, where there is no room (or no GPU) for both, and a single replica is away until then."""
     settle_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
     """How many seconds a Pod must stay ready before it counts."""
     history: Annotated[int, Field(ge=1, le=_MOST)] = 10
@@ -233,11 +239,19 @@ class Toleration(StrictModel):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """The taint's effect; all, if left out."""
 
+    @model_validator(mode="after")
+    def _is_accepted(self) -> Self:
+        if self.operator == "Equal" and self.key is None:
+            raise ValueError("Equal needs the taint's key")
+        if self.operator == "Exists" and self.value:
+            raise ValueError("a value is for operator: Equal")
+        return self
+
 
 class Publish(StrictModel):
     """The address on the machine, for compose, Swarm and systemd."""
 
-    address: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}$")] = "127.0.0.1"
+    address: MachineAddress = "127.0.0.1"
     """The machine's address on which callers reach the kit."""
     port: Port | None = None
     """The machine's port; else the kit's own."""
@@ -257,7 +271,7 @@ class DeploymentFile(StrictModel):
     namespace: DnsLabel | None = None
     """The namespace; else the one that kubectl uses."""
     replicas: Annotated[int, Field(ge=0, le=10000)] = 1
-    """How many containers answer."""
+    """How many containers answer. For Kubernetes: left out, an autoscaler may decide."""
     resources: Resources = Resources()
     """Memory, CPU, shared memory."""
     gpu: GpuChoice = GpuChoice()
@@ -278,7 +292,8 @@ class DeploymentFile(StrictModel):
     secrets: Annotated[dict[EnvironmentName, SecretKey], Field(max_length=_MOST)] = Field(
         default_factory=dict
     )
-    """Environment variables whose values are in Secrets."""
+    """Environment variables whose values are in Secrets. Swarm, compose and podman have secrets
+    only as files, and so only MEALKIT_USAGE_DATABASE."""
     ingress: Ingress | None = None
     """An Ingress for callers outside of the cluster."""
     route: Route | None = None
@@ -296,8 +311,8 @@ class DeploymentFile(StrictModel):
     ops: Operations | None = None
     """Prices, budgets, audit log and telemetry, section by section instead of the kit's."""
     audit_key: SecretKey | None = None
-    """For Kubernetes: the Secret with the keys of the audit log; else each container makes one,
-    which is lost with its state."""
+    """The Secret with the keys of the audit log; else each container makes one, which is lost with
+    its state."""
     restart: Literal["no", "on-failure", "always", "unless-stopped"] = "on-failure"
     """When compose and systemd start an ended container again."""
     publish: Publish = Publish()
@@ -327,6 +342,9 @@ class DeploymentFile(StrictModel):
         twice = sorted({*self.environment} & {*self.secrets})
         if twice:
             raise ValueError(f"{twice[0]} is in environment and in secrets: write it once")
+        ours = [name for name in {**self.labels, **self.monitoring.labels} if _is_ours(name)]
+        if ours:
+            raise ValueError(f"{ours[0]} is a label that mealkit writes: choose another name")
         if self.ingress is not None and self.route is not None:
             raise ValueError("write either ingress or route")
         if self.state.place == "pvc" and self.replicas > 1:

@@ -158,6 +158,29 @@ PANELS = (
         unit="none",
     ),
     Panel(
+        "Cost by key, 24 h",
+        "What was booked for the requests of each key. Kits with prices (ops.cost).",
+        (
+            Query(
+                f"sum by (key, currency) (increase({_kit('mealkit_key_cost_total')}[24h]))",
+                "{{key}} {{currency}}",
+            ),
+        ),
+        unit="none",
+    ),
+    Panel(
+        "Budgets",
+        "The part of each budget that is spent or reserved in its period. Kits with budgets.",
+        (
+            Query(
+                "max by (job, budget, unit, key)"
+                f" ({_kit('mealkit_budget_spent')} / {_kit('mealkit_budget_limit')})",
+                "{{budget}} {{key}} {{unit}}",
+            ),
+        ),
+        unit="percentunit",
+    ),
+    Panel(
         "Drift",
         "How far what callers send is from the kit's data; above 0.25 is far. Kits with a profile.",
         (Query(_kit("mealkit_data_drift"), "{{field}} {{instance}}"),),

@@ -12,8 +12,8 @@ from mealkit.deploy.kubernetes import example_secrets
 from mealkit.deploy.kubernetes_jobs import state_volume
 from mealkit.deploy.kubernetes_metadata import metadata_of, names_in_cluster
 from mealkit.deploy.kubernetes_network import pod_policies
-from mealkit.deploy.kubernetes_pod import pod_of
-from mealkit.deploy.workload import Workload
+from mealkit.deploy.kubernetes_pod import pod_of, rolling
+from mealkit.deploy.workload import HOSTS_VARIABLE, Workload
 from mealkit.deploy.yaml_text import yaml_documents
 from mealkit.errors import MealkitError, failure
 
@@ -87,7 +87,6 @@ def _service(workload: Workload, pod: Form) -> Form:
     if workload.file.monitoring.service_monitor:
         metadata["annotations"]["serving.kserve.io/enable-prometheus-scraping"] = "true"
     replicas = workload.file.replicas
-    rolling = {"maxSurge": workload.file.rollout.max_surge, "maxUnavailable": 0}
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -97,7 +96,7 @@ def _service(workload: Workload, pod: Form) -> Form:
                 "minReplicas": replicas,
                 "maxReplicas": replicas,
                 "timeout": workload.lock.serving.timeout_seconds,
-                "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": rolling},
+                "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": rolling(workload)},
                 **pod,
                 "model": {
                     "modelFormat": {"name": _FORMAT, "version": "1"},
@@ -112,10 +111,8 @@ def _service(workload: Workload, pod: Form) -> Form:
 def _environment(workload: Workload, stated: list[Form]) -> list[Form]:
     """Return the container's variables, with KServe's folder of weights and names of Services."""
     services = (workload.name, f"{workload.name}-predictor")
-    names = [
-        name for service in services for name in names_in_cluster(service, workload.file.namespace)
-    ]
-    changed = {"MEALKIT_HOSTS": ",".join(dict.fromkeys((*names, *workload.file.hosts)))}
+    names = [name for service in services for name in names_in_cluster(service)]
+    changed = {HOSTS_VARIABLE: ",".join(dict.fromkeys((*names, *workload.file.hosts)))}
     own = [
         {**item, "value": changed[item["name"]]} if item["name"] in changed else item
         for item in stated

@@ -10,7 +10,7 @@ from mealkit.deploy.deployment_file import WeightsIn
 from mealkit.deploy.kubernetes_jobs import gate_objects, state_volume, weights_volume
 from mealkit.deploy.kubernetes_metadata import CANDIDATE, metadata_of, selector_of
 from mealkit.deploy.kubernetes_network import network_policies, outside_objects, service_of
-from mealkit.deploy.kubernetes_pod import pod_of
+from mealkit.deploy.kubernetes_pod import pod_of, rolling
 from mealkit.deploy.workload import Workload
 from mealkit.deploy.yaml_text import yaml_document, yaml_documents
 
@@ -78,18 +78,18 @@ def _deployment(workload: Workload) -> Form:
     """Return the Deployment: an old Pod ends only after a new one is ready."""
     rollout = workload.file.rollout
     selector = selector_of(workload)
-    rolling = {"maxSurge": rollout.max_surge, "maxUnavailable": 0}
     # Two Pods must not write to one volume.
     alone = workload.file.state.place == "pvc"
-    strategy = (
-        {"type": "Recreate"} if alone else {"type": "RollingUpdate", "rollingUpdate": rolling}
-    )
+    # Else 1, which the cluster writes; an autoscaler may then change it, and keeps it.
+    is_stated = "replicas" in workload.file.model_fields_set
+    updated = {"type": "RollingUpdate", "rollingUpdate": rolling(workload)}
+    strategy = {"type": "Recreate"} if alone else updated
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": metadata_of(workload, workload.name, selector),
         "spec": {
-            "replicas": workload.file.replicas,
+            **({"replicas": workload.file.replicas} if is_stated else {}),
             "revisionHistoryLimit": rollout.history,
             "minReadySeconds": rollout.settle_seconds,
             "progressDeadlineSeconds": workload.rollout_seconds,

@@ -31,6 +31,8 @@ _VOLUME = "/volume"
 _KEPT_SECONDS = 86400
 _JOB_MEMORY = 512 * MIB
 _SPARE_SECONDS = 600
+# Some networks refuse the first connections of a new Pod, until every node knows it.
+_REACHED_SECONDS = 60
 
 
 def gate_objects(workload: Workload) -> list[Form]:
@@ -68,7 +70,7 @@ def _gate_job(workload: Workload) -> Form:
     container: Form = {
         "name": GATE,
         "image": str(workload.image),
-        "args": ["test", address, *workload.test_arguments],
+        "args": ["test", address, f"--wait={_REACHED_SECONDS}", *workload.test_arguments],
         "resources": _job_resources(),
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",

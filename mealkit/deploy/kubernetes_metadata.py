@@ -11,6 +11,8 @@ TRACK = "mealkit.dev/track"
 """The label that says whether a Pod answers callers (stable), or is only tested (candidate)."""
 STABLE, CANDIDATE = "stable", "candidate"
 COMPONENT = "app.kubernetes.io/component"
+NAMESPACE_VARIABLE = "POD_NAMESPACE"
+"""The variable that has the Pod's own namespace."""
 GATE, FILL = "gate", "weights"
 """The components that Jobs are: of the test of a candidate, and of the filling of a volume."""
 
@@ -45,9 +47,10 @@ def state_claim(workload: Workload) -> str:
     return f"{workload.name}-state"
 
 
-def names_in_cluster(service: str, namespace: str | None) -> tuple[str, ...]:
-    """Return the names by which Pods reach a Service."""
-    if namespace is None:
-        return (service,)
-    full = f"{service}.{namespace}"
+def names_in_cluster(service: str) -> tuple[str, ...]:
+    """Return the names by which Pods reach a Service, for a variable of a container.
+
+    The namespace may be known only when the objects are applied, so the kubelet writes it.
+    """
+    full = f"{service}.$({NAMESPACE_VARIABLE})"
     return (service, full, f"{full}.svc", f"{full}.svc.cluster.local")

@@ -3,6 +3,7 @@
 Everything that is not named in deploy.yaml is closed, in both directions.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,14 +19,16 @@ from mealkit.deploy.kubernetes_metadata import (
     selector_of,
 )
 from mealkit.deploy.kubernetes_pod import PORT_NAME
-from mealkit.deploy.workload import Workload
+from mealkit.deploy.workload import MIB, Workload
+from mealkit.units import parse_size
 
 Form = dict[str, Any]
 
 _NETWORK = "networking.k8s.io/v1"
 _NAMESPACE = "kubernetes.io/metadata.name"
 _METRICS = "/metrics"
-_DATABASE = frozenset({"MEALKIT_USAGE_DATABASE", "MEALKIT_USAGE_DATABASE_FILE"})
+# So the kit itself refuses what takes too long, and says why.
+_PROXY_SPARE_SECONDS = 10
 # A kit that fetches for its callers may reach the internet, and nothing of the cluster or the site.
 _PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 _PRIVATE_V6 = ("fc00::/7", "fe80::/10")
@@ -85,13 +88,9 @@ def pod_policies(workload: Workload, pods: Mapping[str, str]) -> Iterator[Form]:
 
 
 def network_remarks(workload: Workload) -> Iterator[str]:
-    """Yield what is closed or missing although deploy.yaml seems to need it."""
+    """Yield what is closed although deploy.yaml seems to need it."""
     network, file = workload.file.network, workload.file
-    lock_ops = workload.lock.ops
-    cost = (file.ops.cost if file.ops else None) or (lock_ops.cost if lock_ops else None)
-    shared = cost is not None and cost.shared
-    if shared and not _DATABASE & {*file.secrets, *file.environment}:
-        yield "replicas share budgets in a database: name it in secrets, as MEALKIT_USAGE_DATABASE"
+    cost = workload.ops.cost
     if not network.policy:
         return
     if not network.allow_from:
@@ -100,7 +99,7 @@ def network_remarks(workload: Workload) -> Iterator[str]:
         yield f"no other Pod may call the kit: name {whom} in network.allow_from"
     if file.monitoring.service_monitor and network.prometheus is None:
         yield "Prometheus may not read the metrics: name its namespace in network.prometheus"
-    if shared and not network.egress:
+    if cost is not None and cost.shared and not network.egress:
         yield "the kit may not reach the database of its budgets: name it in network.egress"
 
 
@@ -178,8 +177,17 @@ def _ingress(workload: Workload, ingress: Ingress) -> Form:
     if ingress.tls_secret is not None:
         spec["tls"] = [{"hosts": [ingress.host], "secretName": ingress.tls_secret}]
     metadata = metadata_of(workload, workload.name)
-    metadata["annotations"] = {**metadata["annotations"], **ingress.annotations}
+    metadata["annotations"] |= {**_nginx_limits(workload), **ingress.annotations}
     return {"apiVersion": _NETWORK, "kind": "Ingress", "metadata": metadata, "spec": spec}
+
+
+def _nginx_limits(workload: Workload) -> dict[str, str]:
+    """Return the limits for the most used controller: its own are 60 seconds and 1 MiB."""
+    seconds = str(workload.lock.serving.timeout_seconds + _PROXY_SPARE_SECONDS)
+    prefix = "nginx.ingress.kubernetes.io/proxy"
+    size = math.ceil(parse_size(workload.lock.serving.max_body) / MIB)
+    limits = {"body-size": f"{size}m", "read-timeout": seconds, "send-timeout": seconds}
+    return {f"{prefix}-{name}": value for name, value in limits.items()}
 
 
 def _route(workload: Workload, route: Route) -> Form:
@@ -195,7 +203,13 @@ def _route(workload: Workload, route: Route) -> Form:
         "spec": {
             "parentRefs": [parent],
             "hostnames": [route.host],
-            "rules": [{"backendRefs": [{"name": workload.name, "port": workload.port}]}],
+            "rules": [
+                {
+                    "backendRefs": [{"name": workload.name, "port": workload.port}],
+                    # The kit has its own limits of time; some controllers end a stream after 15 s.
+                    "timeouts": {"request": "0s"},
+                }
+            ],
         },
     }
 

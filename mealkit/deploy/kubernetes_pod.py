@@ -9,12 +9,13 @@ from typing import Any
 
 from mealkit.deploy.deployment_file import Toleration, WeightsIn
 from mealkit.deploy.kubernetes_metadata import (
+    NAMESPACE_VARIABLE,
     candidate_name,
     names_in_cluster,
     state_claim,
     weights_claim,
 )
-from mealkit.deploy.workload import MIB, Gpus, Workload
+from mealkit.deploy.workload import HOSTS_VARIABLE, MIB, Gpus, Workload
 from mealkit.paths import DEFAULTS, MODELS, STATE
 
 Form = dict[str, Any]
@@ -67,6 +68,12 @@ def container_security() -> Form:
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": True,
     }
+
+
+def rolling(workload: Workload) -> Form:
+    """Return how many Pods may be there besides the wanted ones, or be missing, in an update."""
+    surge = workload.file.rollout.max_surge
+    return {"maxSurge": surge, "maxUnavailable": 0 if surge else 1}
 
 
 def pod_basis(workload: Workload) -> Form:
@@ -168,8 +175,11 @@ def _probe(path: str, *, period: int, failures: int) -> Form:
 def _environment(workload: Workload) -> Iterator[Form]:
     secret = workload.keys_secret
     keys_file = f"{_KEYS_FOLDER}/{workload.file.keys.file}" if secret else None
+    if workload.file.auth == "off":  # before the variable that names it
+        own = {"fieldRef": {"fieldPath": "metadata.namespace"}}
+        yield {"name": NAMESPACE_VARIABLE, "valueFrom": own}
     for name, value in workload.environment(service_names(workload), keys_file).items():
-        yield {"name": name, "value": value}
+        yield {"name": name, "value": value if name == HOSTS_VARIABLE else literal(value)}
     if (audit := workload.file.audit_key) is not None:
         yield {"name": "MEALKIT_AUDIT_KEY_FILE", "value": f"{_AUDIT_FOLDER}/{audit.key}"}
     for name, item in sorted(workload.file.secrets.items()):
@@ -177,12 +187,17 @@ def _environment(workload: Workload) -> Iterator[Form]:
         yield {"name": name, "valueFrom": source}
 
 
+def literal(text: str) -> str:
+    """Return a text in which the kubelet finds no variable: it would replace $(NAME), and $$."""
+    return text.replace("$", "$$")
+
+
 def service_names(workload: Workload) -> tuple[str, ...]:
     """Return the names by which Pods of the cluster reach the kit, and those that test it."""
     return tuple(
         name
         for service in (workload.name, candidate_name(workload))
-        for name in names_in_cluster(service, workload.file.namespace)
+        for name in names_in_cluster(service)
     )
 
 

@@ -1,6 +1,9 @@
-"""What compose and podman have in common: one container on one machine."""
+"""What compose, podman and Swarm have in common: secrets as files, and a container's own limits."""
 
-from mealkit.deploy.workload import MIB, Workload
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mealkit.deploy.workload import DATABASE_VARIABLE, MIB, Workload
 from mealkit.errors import failure
 
 KEYS_TARGET = "mealkit-keys"
@@ -24,7 +27,7 @@ def require_one_host(workload: Workload, who: str) -> None:
         f"weights: {{in: {file.weights.place.value}}}: {who} starts the image with its weights": (
             file.weights.place.value != "image"
         ),
-        f"secrets: {who} has no secrets as environment variables": bool(file.secrets),
+        f"secrets: {who} has no secrets as environment variables": has_secret_variables(workload),
         "rollout: {gate: candidate}: on one machine, mealkit up has this gate": (
             file.rollout.gate != "none"
         ),
@@ -32,6 +35,51 @@ def require_one_host(workload: Workload, who: str) -> None:
     for fault, is_there in faults.items():
         if is_there:
             raise failure("DEPLOY_UNFIT", fault, where="deploy.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A secret that a container reads from a file below /run/secrets."""
+
+    variable: str
+    """The variable that has the file's path."""
+    target: str
+    """The file's name in the container."""
+    secret: str
+    """The secret's name, where an engine keeps secrets."""
+    file: str
+    """The name of its file, where secrets are files of the machine."""
+
+    @property
+    def path(self) -> str:
+        """The file's path in the container."""
+        return f"/run/secrets/{self.target}"
+
+
+def secret_files(workload: Workload) -> Iterator[SecretFile]:
+    """Yield the secrets besides the callers' keys: of the audit log, and the database's address."""
+    found = {
+        "MEALKIT_AUDIT_KEY_FILE": ("mealkit-audit-key", workload.file.audit_key),
+        f"{DATABASE_VARIABLE}_FILE": (
+            "mealkit-usage-database",
+            workload.file.secrets.get(DATABASE_VARIABLE),
+        ),
+    }
+    for variable, (target, stated) in found.items():
+        if stated is not None:
+            yield SecretFile(variable, target, stated.secret, stated.key)
+
+
+def has_secret_variables(workload: Workload) -> bool:
+    """Return whether deploy.yaml has a secret for a variable that has no form as a file."""
+    return bool({*workload.file.secrets} - {DATABASE_VARIABLE})
+
+
+def variables_of(workload: Workload, hosts: tuple[str, ...]) -> dict[str, str]:
+    """Return the container's variables, with the paths of its secrets."""
+    keys = f"/run/secrets/{KEYS_TARGET}" if workload.keys_secret is not None else None
+    paths = {item.variable: item.path for item in secret_files(workload)}
+    return dict(sorted({**workload.environment(hosts, keys), **paths}.items()))
 
 
 def user_of(workload: Workload) -> str:
@@ -56,4 +104,5 @@ def has_way_out(workload: Workload) -> bool:
     """Return whether the kit calls other machines: files of requests, a database, a collector."""
     file = workload.file
     reports = any(name.startswith("OTEL_") for name in file.environment)
-    return workload.fetches or bool(file.network.egress) or reports
+    shares = any(name.startswith(DATABASE_VARIABLE) for name in {*file.environment, *file.secrets})
+    return workload.fetches or bool(file.network.egress) or reports or shares

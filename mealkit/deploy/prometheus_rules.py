@@ -64,6 +64,11 @@ RECORDINGS = (
         "histogram_quantile(0.95, sum by (job, instance, le)"
         " (rate(mealkit_queue_seconds_bucket[5m])))",
     ),
+    Recording(
+        "mealkit:budget_used:ratio",
+        # Replicas that share a budget show the same one.
+        "max by (job, budget, unit, key) (mealkit_budget_spent / mealkit_budget_limit)",
+    ),
     Recording("mealkit:tokens:rate5m", "sum by (job, instance) (rate(mealkit_tokens_total[5m]))"),
 )
 """The recording rules, in an order in which each uses only earlier ones."""
@@ -171,6 +176,59 @@ ALERTS = (
         action=(
             "Measure all claims on this machine: `mealkit test NAME`, or from another one "
             "`mealkit test http://HOST:PORT`. If the revision is new: `mealkit rollback NAME`."
+        ),
+    ),
+    Alert(
+        name="MealkitBudgetNearlySpent",
+        expression="mealkit:budget_used:ratio >= 0.8 < 1",
+        for_minutes=0,
+        severity="ticket",
+        owner=Owner.PLATFORM.value,
+        summary=(
+            "{{ $value | humanizePercentage }} of the budget {{ $labels.budget }} of"
+            " {{ $labels.job }} is used"
+        ),
+        meaning=(
+            "At least 80 % of a budget is spent or reserved in its period. Beyond the limit, "
+            "requests get 429, or a warning if the budget is soft."
+        ),
+        action=(
+            "`mealkit usage --by day,key` shows who uses it. Raise the budget in the deployment's "
+            "`ops.cost`, or give keys budgets of their own: `mealkit key new --budget`."
+        ),
+    ),
+    Alert(
+        name="MealkitBudgetSpent",
+        expression=(
+            # A budget refuses what does not fit into its rest, so most never reach 1.
+            "mealkit:budget_used:ratio >= 1 or sum by (job, instance)"
+            ' (increase(mealkit_failures_total{code="BUDGET_EXCEEDED"}[15m])) > 0'
+        ),
+        for_minutes=0,
+        severity="ticket",
+        owner=Owner.PLATFORM.value,
+        summary="a budget of {{ $labels.job }} is spent",
+        meaning=(
+            "Requests are refused with 429, `BUDGET_EXCEEDED`, until the period ends, or, if the "
+            "budget is soft, are answered with a warning."
+        ),
+        action=(
+            "`mealkit usage --by day,key` shows who has spent it. Raise the budget in the "
+            "deployment's `ops.cost` and start it again: what is spent stays counted."
+        ),
+    ),
+    Alert(
+        name="MealkitAuditLinesLost",
+        expression="increase(mealkit_audit_lost_total[15m]) > 0",
+        for_minutes=0,
+        severity="page",
+        owner=Owner.PLATFORM.value,
+        summary="lines are missing in the audit log of {{ $labels.instance }}",
+        meaning="The audit log cannot be written, and the kit answers all the same.",
+        action=(
+            "Free space on the disk with the kit's records: `df -h`. The log itself then states "
+            "how many lines are missing. To refuse requests instead, set `ops.audit.when_full: "
+            "stop`."
         ),
     ),
     Alert(

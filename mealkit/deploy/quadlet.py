@@ -15,7 +15,9 @@ from mealkit.deploy.one_host import (
     host_of,
     memory_of,
     require_one_host,
+    secret_files,
     user_of,
+    variables_of,
 )
 from mealkit.deploy.unit_text import literal, unit_text, word
 from mealkit.deploy.workload import Workload
@@ -87,8 +89,7 @@ def _lines(workload: Workload) -> Iterator[tuple[str, str]]:
         yield "Tmpfs", f"/{STATE}:{_state_options(workload)}"
     else:
         yield "Volume", f"{workload.name}-state.volume:/{STATE}:U"
-    if workload.keys_secret is not None:
-        yield "Secret", f"{workload.keys_secret},target={KEYS_TARGET},mode=0444"
+    yield from (("Secret", item) for item in _secrets(workload))
     yield from (("AddDevice", device) for device in _devices(workload))
     yield from _watched(workload)
     yield "PidsLimit", str(PIDS)
@@ -153,8 +154,7 @@ def _options(workload: Workload) -> Iterator[str]:
         yield f"--tmpfs /{STATE}:{_state_options(workload)}"
     else:
         yield f"--volume {name}-state:/{STATE}:U"
-    if workload.keys_secret is not None:
-        yield f"--secret {workload.keys_secret},target={KEYS_TARGET},mode=0444"
+    yield from (f"--secret {item}" for item in _secrets(workload))
     for device in _devices(workload):
         yield f"--device {device}"
     yield f"--health-cmd {word(json.dumps(list(health.command)))}"
@@ -167,9 +167,15 @@ def _options(workload: Workload) -> Iterator[str]:
 
 
 def _environment(workload: Workload) -> Iterator[str]:
-    keys = f"/run/secrets/{KEYS_TARGET}" if workload.keys_secret is not None else None
-    for name, value in workload.environment((workload.name, "localhost"), keys).items():
+    for name, value in variables_of(workload, (workload.name, "localhost")).items():
         yield word(f"{name}={value}")
+
+
+def _secrets(workload: Workload) -> Iterator[str]:
+    named = {KEYS_TARGET: workload.keys_secret} if workload.keys_secret is not None else {}
+    named |= {item.target: item.secret for item in secret_files(workload)}
+    for target, secret in named.items():
+        yield f"{secret},target={target},mode=0444"
 
 
 def _labels(workload: Workload) -> Iterator[tuple[str, str]]:

@@ -56,12 +56,17 @@ def rendered(workload: "Workload", form: Format) -> Mapping[str, str]:
 
 def remarks(workload: "Workload", form: Format) -> list[str]:
     """Return what a person should know about the files, such as what stays closed."""
+    from mealkit.deploy.workload_remarks import workload_remarks  # noqa: PLC0415
+
     match form:
         case Format.KUBERNETES | Format.HELM | Format.KSERVE:
             from mealkit.deploy.kubernetes_network import network_remarks  # noqa: PLC0415
 
-            return list(network_remarks(workload))
-        case Format.COMPOSE | Format.SWARM | Format.QUADLET:
-            return []
+            records = workload_remarks(workload, is_kept_by_default=False)
+            return [*records, *network_remarks(workload)]
+        case Format.SWARM:
+            return list(workload_remarks(workload, is_kept_by_default=False))
+        case Format.COMPOSE | Format.QUADLET:
+            return list(workload_remarks(workload, is_kept_by_default=True))
         case _:
             assert_never(form)

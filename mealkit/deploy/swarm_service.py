@@ -6,12 +6,19 @@ the caller.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from mealkit.addresses import is_loopback
-from mealkit.deploy.one_host import PIDS, TMP_BYTES, memory_of, user_of
+from mealkit.deploy.one_host import (
+    PIDS,
+    TMP_BYTES,
+    has_secret_variables,
+    memory_of,
+    user_of,
+    variables_of,
+)
 from mealkit.deploy.workload import Workload
 from mealkit.errors import failure
 from mealkit.paths import STATE
@@ -25,7 +32,7 @@ _SECRETS = "/run/secrets"
 KEYS_TARGET = "mealkit-keys"
 TEST_KEY_TARGET = "mealkit-test-key"
 _RESTART_DELAY_SECONDS = 5
-_CANDIDATE, _TEST = "candidate", "test"
+_SERVICE, _CANDIDATE, _TEST = "service", "candidate", "test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class Attached:
     network: str
     keys: Mapping[str, str] | None = None
     """The reference to the secret with the keys' hashes: SecretID and SecretName."""
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The references to the other secrets, by the names of their files."""
 
 
 def service_spec(workload: Workload, revision: Revision, attached: Attached) -> Spec:
@@ -81,13 +90,13 @@ def service_spec(workload: Workload, revision: Revision, attached: Attached) -> 
         "Monitor": max(1, workload.file.rollout.settle_seconds) * _SECOND,
         "MaxFailureRatio": 0,
         # Two containers of one machine cannot have the same port of the machine.
-        "Order": "stop-first" if by_host else "start-first",
+        "Order": "stop-first" if by_host or stops_first(workload) else "start-first",
     }
     return {
         "Name": workload.name,
-        "Labels": {**revision.labels, **_part(workload, "service")},
+        "Labels": {**revision.labels, **_part(workload, _SERVICE)},
         "TaskTemplate": {
-            **_task(workload, revision, attached, "service"),
+            **_task(workload, revision, attached, _SERVICE),
             "RestartPolicy": {"Condition": _RESTART[workload.file.restart], **_DELAY},
         },
         "Mode": {"Replicated": {"Replicas": workload.file.replicas}},
@@ -130,7 +139,7 @@ def job_spec(
         "Args": ["test", url, "--json", *options],
         "Env": [],
         "Healthcheck": {"Test": ["NONE"]},
-        "Secrets": [_secret(key, TEST_KEY_TARGET)] if key else [],
+        "Secrets": [_secret(workload, key, TEST_KEY_TARGET)] if key else [],
     }
     # It computes nothing with the model, so it needs no GPU.
     memory = {"MemoryBytes": memory_of(workload)}
@@ -179,50 +188,53 @@ def _task(workload: Workload, revision: Revision, attached: Attached, part: str)
 
 
 def _container(workload: Workload, revision: Revision, attached: Attached, part: str) -> Spec:
-    keys_file = f"{_SECRETS}/{KEYS_TARGET}" if attached.keys else None
-    environment = workload.environment(swarm_hosts(workload.name), keys_file)
+    secrets = {**({KEYS_TARGET: attached.keys} if attached.keys else {}), **attached.files}
     return {
         "Image": str(workload.image),
         "Labels": {f"{LABEL}.revision": str(revision.number), **_part(workload, part)},
-        "Env": [f"{name}={untemplated(value)}" for name, value in environment.items()],
+        "Env": [
+            f"{name}={untemplated(value)}"
+            for name, value in variables_of(workload, swarm_hosts(workload.name)).items()
+        ],
         "User": user_of(workload),
         "ReadOnly": True,
         "CapabilityDrop": ["ALL"],
         "Privileges": {"NoNewPrivileges": True},
-        "Mounts": _mounts(workload),
+        "Mounts": _mounts(workload, is_service=part == _SERVICE),
         "StopSignal": "SIGTERM",
         "StopGracePeriod": workload.stop_seconds * _SECOND,
         # The test, interval and retries are those of the image.
         "Healthcheck": {"StartPeriod": workload.start_seconds * _SECOND},
-        "Secrets": [_secret(attached.keys, KEYS_TARGET)] if attached.keys else [],
+        "Secrets": [_secret(workload, item, target) for target, item in secrets.items()],
     }
 
 
-def _secret(reference: Mapping[str, str] | None, target: str) -> Spec:
-    owner = {"UID": "65532", "GID": "65532", "Mode": 0o440}
-    return {**(reference or {}), "File": {"Name": target, **owner}}
+def _secret(workload: Workload, reference: Mapping[str, str], target: str) -> Spec:
+    user, _, group = user_of(workload).partition(":")
+    owner = {"UID": user, "GID": group, "Mode": 0o440}
+    return {**reference, "File": {"Name": target, **owner}}
 
 
-def _mounts(workload: Workload) -> list[Spec]:
+def _mounts(workload: Workload, *, is_service: bool) -> list[Spec]:
     found = [
         _tmpfs("/tmp", TMP_BYTES, 0o1777),  # noqa: S108  the container's own
         # A tmpfs of Swarm belongs to root, and its options have no owner; the container has one
         # user only.
         _tmpfs(f"/{STATE}", workload.state_bytes, 0o1777)
         if workload.file.state.place == "memory"
-        else _volume(workload),
+        else _volume(workload, stays=is_service and workload.file.state.place == "pvc"),
     ]
     if workload.shm_bytes:
         found.append(_tmpfs("/dev/shm", workload.shm_bytes, 0o1777))  # noqa: S108
     return found
 
 
-def _volume(workload: Workload) -> Spec:
+def _volume(workload: Workload, *, stays: bool) -> Spec:
     """Return the volume for the state: a new one for each container, or one that stays.
 
     An engine fills a new volume with the folder of the image, whose owner is the container's user.
     """
-    if workload.file.state.place != "pvc":
+    if not stays:
         return {"Type": "volume", "Target": f"/{STATE}"}
     return {"Type": "volume", "Source": f"{workload.name}-state", "Target": f"/{STATE}"}
 
@@ -290,6 +302,14 @@ def is_published_by_host(workload: Workload) -> bool:
     return publishes(workload) and workload.file.publish.mode == "host"
 
 
+def stops_first(workload: Workload) -> bool:
+    """Return whether an old replica ends before a new one starts.
+
+    There may be no room for both, and two containers must not write to one volume.
+    """
+    return workload.file.rollout.max_surge == 0 or workload.file.state.place == "pvc"
+
+
 def require_swarm(workload: Workload) -> None:
     """Check that deploy.yaml asks for nothing that Swarm cannot do.
 
@@ -301,7 +321,7 @@ def require_swarm(workload: Workload) -> None:
         f"weights: {{in: {file.weights.place.value}}}: Swarm starts the image with its weights": (
             file.weights.place.value != "image"
         ),
-        "secrets: Swarm has no secrets as environment variables": bool(file.secrets),
+        "secrets: Swarm has no secrets as environment variables": has_secret_variables(workload),
         f"publish: {{address: {file.publish.address}}}: Swarm publishes at all addresses; write"
         " 0.0.0.0, or leave it out to publish none": (
             not publishes(workload) and not is_loopback(file.publish.address)

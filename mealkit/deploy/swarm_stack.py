@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mealkit.deploy.compose import compose_document
-from mealkit.deploy.one_host import PIDS, TMP_BYTES, memory_of, user_of
+from mealkit.deploy.one_host import PIDS, TMP_BYTES, memory_of, secret_files, user_of, variables_of
 from mealkit.deploy.swarm_service import (
     KEYS_TARGET,
     generic_resource,
@@ -16,11 +16,12 @@ from mealkit.deploy.swarm_service import (
     network_name,
     publishes,
     require_swarm,
+    stops_first,
     swarm_hosts,
     untemplated,
 )
 from mealkit.deploy.workload import Workload
-from mealkit.paths import STATE, USER_ID
+from mealkit.paths import STATE
 
 _VERSION = "3.9"
 _CONDITIONS = {"no": "none", "on-failure": "on-failure"}
@@ -41,15 +42,14 @@ def stack_files(workload: Workload) -> Mapping[str, str]:
     }
     if workload.file.state.place == "pvc":
         form["volumes"] = {"state": {}}
-    if workload.keys_secret is not None:
-        form["secrets"] = {workload.keys_secret: {"external": True}}
+    names = [item["source"] for item in _secrets(workload)]
+    if names:
+        form["secrets"] = {name: {"external": True} for name in names}
     return {"stack.yaml": compose_document(form)}
 
 
 def _service(workload: Workload) -> dict[str, Any]:
-    keys = workload.keys_secret
-    keys_file = f"/run/secrets/{KEYS_TARGET}" if keys else None
-    environment = workload.environment(swarm_hosts(workload.name), keys_file)
+    environment = variables_of(workload, swarm_hosts(workload.name))
     form: dict[str, Any] = {
         "image": str(workload.image),
         "labels": {**workload.labels, **workload.annotations},
@@ -75,21 +75,29 @@ def _service(workload: Workload) -> dict[str, Any]:
                 "mode": workload.file.publish.mode,
             }
         ]
-    if keys is not None:
-        owner = {"uid": str(USER_ID), "gid": str(USER_ID), "mode": 0o440}
-        form["secrets"] = [{"source": keys, "target": KEYS_TARGET, **owner}]
+    if secrets := _secrets(workload):
+        form["secrets"] = secrets
     return form
+
+
+def _secrets(workload: Workload) -> list[dict[str, Any]]:
+    user, _, group = user_of(workload).partition(":")
+    keys = {} if workload.keys_secret is None else {KEYS_TARGET: workload.keys_secret}
+    named = {**keys, **{item.target: item.secret for item in secret_files(workload)}}
+    owner = {"uid": user, "gid": group, "mode": 0o440}
+    return [{"source": name, "target": target, **owner} for target, name in named.items()]
 
 
 def _deploy(workload: Workload) -> dict[str, Any]:
     rollout = workload.file.rollout
+    is_stopping = is_published_by_host(workload) or stops_first(workload)
     update = {
         "parallelism": 1,
         "delay": "0s",
         "failure_action": "rollback",
         "monitor": f"{max(1, rollout.settle_seconds)}s",
         "max_failure_ratio": 0,
-        "order": "stop-first" if is_published_by_host(workload) else "start-first",
+        "order": "stop-first" if is_stopping else "start-first",
     }
     labels = sorted(workload.file.node_selector.items())
     restart = {"condition": _CONDITIONS.get(workload.file.restart, "any"), "delay": "5s"}

@@ -17,10 +17,16 @@ from mealkit.errors import failure
 from mealkit.oci.reference import Reference
 from mealkit.recipe.kit import Gpu
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.operations import Operations, effective_ops, ops_json
 from mealkit.recipe.serving_settings import Serving
 from mealkit.units import parse_size
 
 MIB = 2**20
+
+HOSTS_VARIABLE = "MEALKIT_HOSTS"
+"""The variable with the names by which callers without a key reach the kit."""
+DATABASE_VARIABLE = "MEALKIT_USAGE_DATABASE"
+"""The variable with the address of the database, in which replicas share their budgets."""
 
 READ_BYTES_PER_SECOND = 100 * MIB
 """The slowest disk that a start must be in time on: a network disk of a cloud, less a fifth."""
@@ -162,9 +168,19 @@ class Workload:
         if self.file.state.size is not None:
             return parse_size(self.file.state.size)
         own = _GPU_STATE_BYTES if self.gpus else _STATE_BYTES
-        stated = self.file.ops.audit if self.file.ops else None
-        audit = stated or (self.lock.ops.audit if self.lock.ops else None)
+        audit = self.ops.audit
         return own + (parse_size(audit.max_file) * audit.max_files if audit else 0)
+
+    @cached_property
+    def ops(self) -> Operations:
+        """How the kit is operated: its own sections, and those of deploy.yaml instead."""
+        return effective_ops(self.lock.ops, self.file.ops)
+
+    @property
+    def has_shared_budgets(self) -> bool:
+        """Whether the image has the client of the database in which replicas share budgets."""
+        own = self.lock.ops.cost if self.lock.ops else None
+        return own is not None and own.shared
 
     @property
     def weights_bytes(self) -> int:
@@ -254,13 +270,13 @@ class Workload:
         if file.auth == "off":
             outer = [item.host for item in (file.ingress, file.route) if item is not None]
             names = dict.fromkeys((*hosts, *outer, *file.hosts))
-            found |= {"MEALKIT_AUTH": "off", "MEALKIT_HOSTS": ",".join(names)}
+            found |= {"MEALKIT_AUTH": "off", HOSTS_VARIABLE: ",".join(names)}
         elif keys_file is not None:
             found["MEALKIT_KEYS_FILE"] = keys_file
         if file.origins:
             found["MEALKIT_ORIGINS"] = ",".join(file.origins)
         if file.ops is not None:
-            found["MEALKIT_OPS"] = file.ops.model_dump_json(exclude_unset=True, exclude_none=True)
+            found["MEALKIT_OPS"] = ops_json(file.ops)
         return dict(sorted(found.items()))
 
     @property

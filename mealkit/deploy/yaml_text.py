@@ -3,6 +3,7 @@
 Strings that YAML 1.1 or 1.2 would read as something else are quoted.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +21,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
+# kubectl and Helm read with a parser that takes these for values, too.
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
+_SPACED_NUMBER = re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?$")
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _SPACED_NUMBER, list("-+0123456789"))
 
 
 def yaml_document(value: Any) -> str:

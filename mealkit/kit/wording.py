@@ -203,7 +203,8 @@ def _long(fault: Fault) -> _Words:
 
 
 def _many(fault: Fault) -> _Words:
-    limit, count = fault.context["max_length"], fault.context["actual_length"]
+    # A mapping is not counted to its end.
+    limit, count = fault.context["max_length"], len(fault.value)
     return f"{fault.name} has {count} items, expected at most {limit}", "leave some out"
 
 

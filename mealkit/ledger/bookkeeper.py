@@ -7,7 +7,7 @@ some seconds, then at once; what has ended is booked as soon as it can be used a
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -86,6 +86,8 @@ class Bookkeeper:
         self._since = 0.0
         # By name and owner.
         self._shown: dict[tuple[str, str], Balance] = {}
+        # Those whose reservations were booked since they were read; the thread's own.
+        self._booked: set[tuple[str, str]] = set()
         self.rules: tuple[tuple[BudgetRule, str], ...] = ()
         """The budgets that are read every few seconds, with their owners."""
 
@@ -114,6 +116,12 @@ class Bookkeeper:
         timer = waiting.future.get_loop().call_later(self._patience_seconds, self._give_up, waiting)
         try:
             return Admitted(wish, await waiting.future)
+        except asyncio.CancelledError:
+            future = waiting.future
+            if not future.cancelled() and future.exception() is None:
+                # The verdict was there, and the caller was cancelled before it could take it.
+                self._release(wish, future.result())
+            raise
         finally:
             timer.cancel()
 
@@ -184,6 +192,7 @@ class Bookkeeper:
                     return
             else:
                 self._fault = ""
+                self._booked.update(_owners(batch.bookings))
                 self._answer(batch.wishes, verdicts)
                 return
 
@@ -205,8 +214,11 @@ class Bookkeeper:
         self._database.beat()
         if settled := book.settle_dead():
             self._warn(f"{settled} requests of a process that died were booked by their estimates")
-        for balance in book.read_balances(self.rules):
+        booked = [self._shown[name] for name in self._booked if name in self._shown]
+        again = [(balance.rule, balance.owner) for balance in booked if balance.rule.is_per_key]
+        for balance in book.read_balances((*self.rules, *again)):
             self._shown[balance.rule.name, balance.owner] = balance
+        self._booked.clear()
         self._beat_at = now + _BEAT_SECONDS
 
     def _note_fault(self, fault: str) -> None:
@@ -230,9 +242,19 @@ class Bookkeeper:
                 self._shown[balance.rule.name, balance.owner] = balance
             if not item.future.done():
                 item.future.set_result(verdict)
-            elif verdict.refusing is None:
+            else:
                 # The caller has disconnected, or was refused because the database took too long.
-                self.book(Admitted(item.wish, verdict), Used())
+                self._release(item.wish, verdict)
+
+    def _release(self, wish: Wish, verdict: Verdict) -> None:
+        if verdict.refusing is None:
+            self.book(Admitted(wish, verdict), Used())
+
+
+def _owners(bookings: Sequence[Booking]) -> Iterator[tuple[str, str]]:
+    for item in bookings:
+        for balance in item.verdict.balances if item.verdict else ():
+            yield balance.rule.name, balance.owner
 
 
 @dataclass(frozen=True, slots=True)

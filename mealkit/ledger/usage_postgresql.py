@@ -29,6 +29,10 @@ _OPTIONS = (
     f" -c idle_in_transaction_session_timeout={_TIMEOUT_SECONDS * 1000}"
     " -c default_transaction_isolation=read\\ committed"
 )
+_NO_ADDRESS = (
+    "the address of the usage database is not valid; special characters in its password are"
+    " written as %XX"
+)
 _DEFAULTS = {
     "connect_timeout": str(_TIMEOUT_SECONDS),
     "tcp_user_timeout": str(_TIMEOUT_SECONDS * 1000),
@@ -47,8 +51,12 @@ class PostgresqlUsage:
         Raises:
             DatabaseError: the database cannot be used.
         """
-        with _as_database_errors():
+        try:
             stated = conninfo_to_dict(address)
+        except psycopg.Error as error:
+            # Without its message, which quotes what it does not understand: perhaps the password.
+            raise DatabaseError(_NO_ADDRESS) from error
+        with _as_database_errors():
             options = " ".join(filter(None, (str(stated.pop("options", "")), _OPTIONS)))
             self._address = make_conninfo("", **{**_DEFAULTS, **stated, "options": options})
         self._connection: psycopg.Connection[Row] | None = None

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,19 @@ class SqliteUsage:
             self._alive = os.open(
                 self._sign_of(self.process), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
-            fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._prepare()
+            # The caller opens it again and again until it works, so nothing may be left open.
+            with ExitStack() as undoing:
+                undoing.callback(os.close, self._alive)
+                undoing.callback(self._sign_of(self.process).unlink, missing_ok=True)
+                fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._connection = undoing.enter_context(closing(self._connected()))
+                self._prepare()
+                undoing.pop_all()
+
+    def _connected(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
 
     def _prepare(self) -> None:
         run = self._connection.execute

@@ -111,6 +111,15 @@ class Cost(StrictModel):
             raise ValueError("two budgets have the same name")
         return self
 
+    @property
+    def of_tokens(self) -> tuple[str, ...]:
+        """The fields that need an engine that counts tokens."""
+        prices = ("per_million_tokens",) if self.per_million_tokens else ()
+        return (
+            *prices,
+            *(f"budgets[{n}].tokens" for n, it in enumerate(self.budgets) if it.tokens),
+        )
+
 
 class WhenFull(StrEnum):
     """What happens if a line of the audit log cannot be written."""

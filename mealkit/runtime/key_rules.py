@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-_SCOPE = re.compile(r"/[A-Za-z0-9._~/-]{1,199}")
+# As paths are compared: without a slash at the end.
+_SCOPE = re.compile(r"(?=.{1,200}\Z)(?:/[A-Za-z0-9._~-]+)+")
 _MOST_SCOPES = 50
 _RATE = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day)")
 _BUDGET = re.compile(

@@ -8,6 +8,7 @@ import argparse
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from mealkit.untrusted import UntrustedError, read_file
 
 if TYPE_CHECKING:
     from mealkit.acceptance.report import CaseResult, ClaimResult, Report
+    from mealkit.acceptance.target import Target
     from mealkit.recipe.lock import Lock
 
 KEY_VARIABLE = "MEALKIT_API_KEY"
@@ -25,6 +27,7 @@ _ADDRESS = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?")
 _KEY_BYTES = 4096
 _INTERRUPTED = 130
 _SAMPLES = 5
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 10, 0.5
 
 
 def neighbour_exit(
@@ -57,9 +60,11 @@ def _tested(options: argparse.Namespace, environment: Mapping[str, str], root: P
     lock = lock_in_image(environment)
     files = [root / DATASETS / file.path for item in lock.datasets.values() for file in item.files]
     datasets = {str(path.relative_to(root / DATASETS)): path for path in files if path.is_file()}
+    target = Target(options.url.rstrip("/"), _key(options.api_key_file, environment))
+    _await(target, options.wait)
     report = run_tests(
         lock,
-        Target(options.url.rstrip("/"), _key(options.api_key_file, environment)),
+        target,
         datasets,
         TestOptions(
             claims=tuple(options.claim),
@@ -79,6 +84,26 @@ def _tested(options: argparse.Namespace, environment: Mapping[str, str], root: P
     return failure("TEST_FAILED", "").exit_code if failed else 0
 
 
+def _await(target: "Target", seconds: int) -> None:
+    """Wait until a kit can be reached: some networks refuse a new container's first connections.
+
+    Raises:
+        AcceptanceError: ``TEST_UNREACHABLE``, not in time; or the address is not that of a kit.
+    """
+    from mealkit.acceptance.kit_client import described  # noqa: PLC0415
+
+    until = time.monotonic() + seconds
+    while seconds:
+        try:
+            described(target, _PATIENCE_SECONDS)
+        except MealkitError as error:
+            if error.problems[0].code != "TEST_UNREACHABLE" or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="docker run IMAGE test",
@@ -95,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--concurrency", type=_count, help="the number of requests at a time")
     parser.add_argument(
         "--timeout", type=_count, default=300, help="seconds to wait for one answer (300)"
+    )
+    parser.add_argument(
+        "--wait", type=_count, default=0, help="seconds until it must be reachable (0)"
     )
     parser.add_argument("--strict", action="store_true", help="also fail for what is not judged")
     parser.add_argument("--api-key-file", type=Path, help="the file with the API key")

@@ -178,9 +178,14 @@ def _usage_database(environment: Mapping[str, str]) -> str:
             message = f"{name}: {file} cannot be read: {reason}"
             raise failure("CONFIG_INVALID", message, where=name) from error
     # The message does not show the text: it may have a password.
-    if text and not text.startswith(("postgresql://", "postgres://")):
+    scheme, _, rest = text.partition("://")
+    authority, _, path = rest.partition("?")[0].partition("/")
+    # A password with one of them would be taken for a host, which messages show.
+    has_at = authority.count("@") > 1 or "@" in path
+    if text and (scheme not in {"postgresql", "postgres"} or not rest or has_at):
         message = f"{name} is not an address of the form postgresql://user:password@host/database"
-        raise failure("CONFIG_INVALID", message, where=name)
+        hint = "write special characters in the password as %XX: @ as %40, / as %2F" * has_at
+        raise failure("CONFIG_INVALID", message, where=name, hint=hint or None)
     return text
 
 

@@ -216,6 +216,18 @@ def test_half_line_is_marked(tmp_path, left):
     assert read(tmp_path).fault.line == 6
 
 
+def test_each_changed_byte_is_found(tmp_path):
+    """Also in the last line, and also its line feed: a kill leaves neither."""
+    written(tmp_path, 1, settings=BIG)
+    (path,) = chain_files(tmp_path / "chain-0001")
+    data = path.read_bytes()
+    for place in {*range(0, len(data), 3), *range(len(data) - 80, len(data))}:
+        changed = bytearray(data)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        assert read(tmp_path).fault, place
+
+
 def test_changed_chain_is_not_continued(log):
     """After a change in its last file a chain stays as it is, and a new one begins."""
     path, lines = lines_at(log, -1)

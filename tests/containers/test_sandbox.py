@@ -312,7 +312,7 @@ def test_the_starters_keyring_stays_behind(sandbox, root_spec, until):
     code = """if True:
         import ctypes, pickle, sys
         from mealkit.containers.sandbox_launch import launch
-        from mealkit.containers.sandbox_plan import listening, namespaces, plan
+        from mealkit.containers.sandbox_plan import namespaces, open_listener, plan
         from mealkit.containers.sandbox_record import create
         libc = ctypes.CDLL(None, use_errno=True)
         libc.syscall(250, 1, None)
@@ -320,9 +320,9 @@ def test_the_starters_keyring_stays_behind(sandbox, root_spec, until):
         assert libc.syscall(250, 10, -3, b"user", b"mealkit-test-secret", 0) > 0
         spec, state = pickle.load(sys.stdin.buffer)
         state.mkdir()
-        with listening(spec) as listener:
+        with open_listener(spec.host_address, 0) as listener:
             container, orders = plan(spec, listener.getsockname()[1], namespaces())
-            launch(create(state, container, {**orders, "filter": ""}), listener.fileno())
+            launch(create(state, container, {**orders, "filter": ""}), [listener.fileno()])
     """
     asked = pickle.dumps((root_spec, sandbox._state))
     subprocess.run([sys.executable, "-c", code], input=asked, check=True)
@@ -385,7 +385,7 @@ def test_an_init_that_nobody_waits_for_gives_up(tmp_path):
     (tmp_path / "plan.json").write_text("{}")
     os.mkfifo(tmp_path / "setup")
     done = subprocess.run(
-        [sys.executable, "-I", "-S", sandbox_init.__file__, tmp_path, "3"],
+        [sys.executable, "-I", "-S", sandbox_init.__file__, tmp_path],
         check=False,
         capture_output=True,
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
-from mealkit.containers.sandbox_plan import Namespaces, listening, may_become, plan
+from mealkit.containers.sandbox_plan import Namespaces, may_become, open_listener, plan
 from mealkit.errors import MealkitError
 
 ALLOWED = Namespaces(("unshare", "--pid"), ("unshare", "--mount"), own_users=False)
@@ -90,19 +90,19 @@ def test_what_is_no_root_with_an_entrypoint_is_refused(spec, tmp_path):
             plan(replace(spec, **changed), 1, ALLOWED)
 
 
-def test_the_socket_of_callers_listens_at_once(spec):
+def test_the_socket_of_callers_listens_at_once():
     """On any free port, or on the one that is asked for, which nobody else gets then."""
-    with listening(spec) as listener:
+    with open_listener("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         socket.create_connection(("127.0.0.1", port), 5).close()
         with pytest.raises(MealkitError, match=f"PORT_TAKEN.*{port}"):
-            listening(replace(spec, host_port=port))
+            open_listener("127.0.0.1", port)
 
 
-def test_an_address_that_is_not_this_machines_is_refused(spec):
+def test_an_address_that_is_not_this_machines_is_refused():
     """It is not a port that is taken."""
     with pytest.raises(MealkitError, match="CLIENT_REFUSED"):
-        listening(replace(spec, host_address="192.0.2.1"))
+        open_listener("192.0.2.1", 0)
 
 
 def test_nobody_becomes_a_user_that_this_namespace_lacks():

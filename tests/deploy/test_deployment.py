@@ -16,6 +16,7 @@ from mealkit.deploy.deployment import (
 )
 from mealkit.deploy.deployment_history import Event, EventKind, read_events
 from mealkit.errors import DeploymentError, Owner
+from mealkit.recipe.operations import Operations, ops_json
 
 FAILED = GateResult(
     gate=Gate.CLAIMS,
@@ -74,6 +75,17 @@ def test_bytes_that_are_not_a_deployment_are_refused(data):
     """They are refused as a problem of the platform, not with a crash."""
     with pytest.raises(DeploymentError, match="DEPLOYMENT_INVALID"):
         read_deployment(data, "here")
+
+
+def test_sections_of_ops_that_are_not_stated_stay_those_of_the_kit():
+    """A section that the file stated as null is none; one that it did not state is the kit's."""
+    stated = Operations.model_validate({"audit": {}, "telemetry": False})
+    revision = FIRST.model_copy(update={"settings": Settings(ops=stated)})
+    written = EMPTY.with_revision(revision).as_bytes()
+    read = read_deployment(written, "deployment.json").revision(revision.number).settings.ops
+    assert read is not None
+    assert read.model_fields_set == {"audit", "telemetry"}
+    assert ops_json(read) == ops_json(stated)
 
 
 def test_the_oldest_revisions_leave_the_file_first():

@@ -35,7 +35,9 @@ def test_the_pod_is_valid_and_gets_its_weights_from_kserve():
     environment = {one["name"]: one.get("value") for one in kit["env"]}
     assert kit["name"] == "kserve-container"
     assert environment["MEALKIT_MODELS"] == "/mnt/models"
-    assert "tiny-chat-onnx-predictor.kits.svc" in environment["MEALKIT_HOSTS"].split(",")
+    assert "tiny-chat-onnx-predictor.$(POD_NAMESPACE).svc" in environment["MEALKIT_HOSTS"].split(
+        ","
+    )
     assert "weights" not in {one["name"] for one in runtime["volumes"]}
     model = predictor["model"]
     assert model["storageUri"] == f"oci+native://{FULL_IMAGE}"

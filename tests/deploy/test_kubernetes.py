@@ -1,5 +1,6 @@
 """What is rendered for Kubernetes is valid there, restricted, closed, and computed from the kit."""
 
+import json
 import re
 
 import kubernetes_validate
@@ -299,7 +300,8 @@ def test_a_candidate_gets_no_callers():
     assert selecting == [("Deployment", "shop-kit-candidate"), ("Service", "shop-kit-candidate")]
     (job,) = [item for item in found if "-gate-" in item["metadata"]["name"]]
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["args"][:3] == ["test", "http://shop-kit-candidate:8000", "--cases-only"]
+    asked = ["test", "http://shop-kit-candidate:8000", "--wait=60", "--cases-only"]
+    assert container["args"][:4] == asked
     tracked = {"Deployment", "Service", "Job"}
     gate = [
         item for item in found if item["metadata"]["labels"].get("mealkit.dev/track") == "candidate"
@@ -361,9 +363,9 @@ def test_two_pods_never_write_to_one_volume():
 
 
 def test_without_keys_the_names_of_the_service_are_known():
-    """And those of the way from outside."""
-    text = 'auth: "off"\nnamespace: kits\nhosts: [other.example]\ningress: {host: kit.example}'
-    environment = {one["name"]: one.get("value") for one in kit_in(deployment(text))["env"]}
+    """In any namespace, which the objects may get when they are applied; and those from outside."""
+    text = 'auth: "off"\nhosts: [other.example]\ningress: {host: kit.example}'
+    environment = variables(deployment(text), "kits")
     names = environment["MEALKIT_HOSTS"].split(",")
     assert environment["MEALKIT_AUTH"] == "off"
     assert {"tiny-chat-onnx.kits.svc", "kit.example", "other.example"} <= {*names}
@@ -371,8 +373,52 @@ def test_without_keys_the_names_of_the_service_are_known():
     assert "secrets.yaml.example" not in kubernetes_files(workload(text))
 
 
+def variables(item, namespace):
+    """The variables that a container gets, as the kubelet makes them: in order, with $(NAME)."""
+    found = {}
+    for one in kit_in(item)["env"]:
+        is_namespace = "fieldPath" in one.get("valueFrom", {}).get("fieldRef", {})
+        text = namespace if is_namespace else one.get("value", "")
+        found[one["name"]] = re.sub(
+            r"\$(\$|\(([^)]*)\))",
+            lambda mark: "$" if mark[1] == "$" else found.get(mark[2], mark[0]),
+            text,
+        )
+    return found
+
+
+def test_a_variable_has_the_text_of_the_file():
+    """Kubernetes would replace names in brackets after a dollar, and two dollars by one."""
+    text = "environment: {A: b, Z: '$(A) $$(A) $$ $x $'}"
+    assert variables(deployment(text), "kits")["Z"] == "$(A) $$(A) $$ $x $"
+
+
+def test_an_autoscaler_keeps_its_number():
+    """The number of replicas is stated only if the file states it."""
+    assert "replicas" not in deployment()["spec"]
+    assert deployment("replicas: 1")["spec"]["replicas"] == 1
+
+
+def test_an_old_pod_ends_first_where_there_is_no_room():
+    """Such as on the only GPU."""
+    strategy = deployment("rollout: {max_surge: 0}")["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+
+
+def test_a_proxy_lets_the_kit_decide_how_long_and_how_much():
+    """nginx closes after 60 s and refuses more than 1 MiB by itself; the file's words count more."""
+    stated = '{host: a.example, annotations: {nginx.ingress.kubernetes.io/proxy-body-size: "9m"}}'
+    (ingress,) = objects(f"ingress: {stated}", kind="Ingress")
+    prefix = "nginx.ingress.kubernetes.io/proxy"
+    annotations = ingress["metadata"]["annotations"]
+    assert annotations[f"{prefix}-read-timeout"] == "70"
+    assert annotations[f"{prefix}-body-size"] == "9m"
+    (route,) = objects("route: {gateway: g, host: a.example}", kind="HTTPRoute")
+    assert route["spec"]["rules"][0]["timeouts"] == {"request": "0s"}
+
+
 def test_a_person_is_told_what_stays_closed():
-    """Callers, Prometheus, the database."""
+    """Callers, Prometheus, the way to the database."""
     said = list(
         network_remarks(
             workload(
@@ -380,9 +426,16 @@ def test_a_person_is_told_what_stays_closed():
             )
         )
     )
-    for line, word in zip(said, ("DATABASE", "allow_from", "prometheus", "egress"), strict=True):
+    for line, word in zip(said, ("allow_from", "prometheus", "egress"), strict=True):
         assert word in line
     assert list(network_remarks(workload(EVERYTHING))) == []
+
+
+@pytest.mark.parametrize("section", ["cost: null", "audit: null"])
+def test_a_section_may_be_left_out(section):
+    """What the kit states for it then does not count."""
+    environment = variables(deployment(f"ops: {{{section}}}"), "kits")
+    assert json.loads(environment["MEALKIT_OPS"]) == {section.partition(":")[0]: None}
 
 
 @pytest.mark.parametrize(

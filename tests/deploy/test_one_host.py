@@ -73,6 +73,35 @@ def test_units_give_the_container_each_text_as_it_is():
             assert text == HOSTILE[int(name.removeprefix("HOSTILE_"))]
 
 
+SECRETS = {
+    "audit_key": {"secret": "audit", "key": "audit.txt"},
+    "secrets": {"MEALKIT_USAGE_DATABASE": {"secret": "budgets", "key": "url.txt"}},
+}
+
+
+def test_secrets_are_files_where_there_are_no_others():
+    """The key of the audit log and the database's address, with the variables that name them."""
+    paths = {
+        "MEALKIT_AUDIT_KEY_FILE": "/run/secrets/mealkit-audit-key",
+        "MEALKIT_USAGE_DATABASE_FILE": "/run/secrets/mealkit-usage-database",
+    }
+    found = workload(**SECRETS, user=1000)
+    compose = yaml.safe_load(compose_files(found)["compose.yaml"])
+    assert compose["secrets"]["mealkit-audit-key"] == {"file": "./audit.txt"}
+    stack = yaml.safe_load(stack_files(found)["stack.yaml"])
+    assert {*stack["secrets"]} == {"rake-keys", "audit", "budgets"}
+    owners = {(item["uid"], item["mode"]) for item in stack["services"]["rake"]["secrets"]}
+    assert owners == {("1000", 0o440)}
+    for form in (compose, stack):
+        service = form["services"]["rake"]
+        assert paths.items() <= service["environment"].items()
+        assert len(service["secrets"]) == 3
+    for text in quadlet_files(found).values():
+        if "Image=" in text or "podman run" in text:
+            assert "audit,target=mealkit-audit-key,mode=0444" in text
+            assert all(f"{name}={path}" in text for name, path in paths.items())
+
+
 def test_podman_s_generator_reads_the_quadlets(tmp_path):
     """It makes services of them, whose command has each text as it is, and systemd accepts them."""
     for name, text in quadlet_files(workload(**stated())).items():

@@ -44,6 +44,44 @@ def test_the_service_starts_new_replicas_first_and_returns_by_itself():
     assert "MEALKIT_KEYS_FILE=/run/secrets/mealkit-keys" in container["Env"]
 
 
+@pytest.mark.parametrize("stated", [{"state": {"in": "pvc"}}, {"rollout": {"max_surge": 0}}])
+def test_an_old_replica_ends_first_where_two_cannot_be(stated):
+    """Two containers must not write to one volume, and there may be no room for both."""
+    assert spec(**stated)["UpdateConfig"]["Order"] == "stop-first"
+
+
+def test_a_candidate_does_not_write_to_the_volume_of_the_service():
+    """Which the service's own replica writes to."""
+    wanted = workload(state={"in": "pvc"})
+    revision = Revision.of(wanted, 1, "me", "", WHEN)
+    candidate = candidate_spec(wanted, revision, ATTACHED)
+
+    def volume(made):
+        mounts = made["TaskTemplate"]["ContainerSpec"]["Mounts"]
+        return next(item.get("Source") for item in mounts if item["Type"] == "volume")
+
+    assert volume(service_spec(wanted, revision, ATTACHED)) == "rake-state"
+    assert volume(candidate) is None
+
+
+def test_secrets_are_files_of_the_container_s_user():
+    """The key of the audit log and the database's address beside the keys of callers."""
+    stated = {
+        "user": 1000,
+        "audit_key": {"secret": "audit", "key": "a"},
+        "secrets": {"MEALKIT_USAGE_DATABASE": {"secret": "budgets", "key": "url"}},
+    }
+    wanted = workload(**stated)
+    files = {"mealkit-audit-key": {"SecretID": "s2", "SecretName": "audit"}}
+    attached = Attached("net1", ATTACHED.keys, files)
+    made = service_spec(wanted, Revision.of(wanted, 1, "me", "", WHEN), attached)
+    container = made["TaskTemplate"]["ContainerSpec"]
+    names = [item["File"]["Name"] for item in container["Secrets"]]
+    assert names == ["mealkit-keys", "mealkit-audit-key"]
+    assert {item["File"]["UID"] for item in container["Secrets"]} == {"1000"}
+    assert "MEALKIT_AUDIT_KEY_FILE=/run/secrets/mealkit-audit-key" in container["Env"]
+
+
 @pytest.mark.parametrize(
     ("publish", "mode", "order"),
     [

@@ -100,6 +100,10 @@ class FileClient:
         container = self.state(name)
         self._write(replace(container, labels={**container.labels, "restart": policy.value}))
 
+    def start_again(self, name: str) -> None:
+        """Let a container have crashed, and its restart policy start it again."""
+        self._write(replace(self.state(name), restarts=1))
+
     def remove(self, name: str) -> None:
         self._path(name).unlink()
 
@@ -123,9 +127,15 @@ class FileFront:
 
     network = None
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
+        self._port = port
         folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def port(self) -> str:
+        """The port that callers reach it at."""
+        return (self.folder / "runs").read_text()
 
     @property
     def target(self) -> str | None:
@@ -141,7 +151,14 @@ class FileFront:
         return self.target and self.target.partition(":")[0]
 
     def ensure(self) -> None:
-        (self.folder / "runs").touch()
+        if (self.folder / f"taken-{self._port}").exists():
+            (self.folder / "runs").unlink(missing_ok=True)  # the engine replaces a front
+            raise failure("PORT_TAKEN", f"another program has the port {self._port}")
+        (self.folder / "runs").write_text(str(self._port))
+
+    def take_port(self, port: int) -> None:
+        """Let another program have a port, which only the engine notices."""
+        (self.folder / f"taken-{port}").touch()
 
     def route(self, target: str | None) -> None:
         write_whole(self.folder / "target", (target or "").encode())
@@ -211,7 +228,7 @@ def file_site(home: Path, port: int, progress: Progress | None = None) -> Site:
     """A machine whose containers and front are files below ``home``."""
 
     def make_front(_client: object, deployment: Deployment, _progress: object) -> FileFront:
-        return FileFront(home / "fake-front" / deployment.name)
+        return FileFront(home / "fake-front" / deployment.name, deployment.port)
 
     client = FileClient(home / "fake-containers", port)
     return Site(home_at(home), (client,), make_front, progress or Heard())
@@ -219,7 +236,14 @@ def file_site(home: Path, port: int, progress: Progress | None = None) -> Site:
 
 def up_request(target: str, **more: Any) -> UpRequest:
     """An upgrade of the deployment "web" without tests and without a watch period."""
-    run = RunRequest(target, port=18000, timeout_seconds=more.pop("timeout_seconds", 20.0))
+    run = RunRequest(
+        target,
+        port=more.pop("port", 18000),
+        keys=more.pop("keys", None),
+        ops=more.pop("ops", None),
+        origins=more.pop("origins", ()),
+        timeout_seconds=more.pop("timeout_seconds", 20.0),
+    )
     return UpRequest("web", run, **{"tests": None, "watch": NO_WATCH, **more})
 
 

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections import Counter
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 from fakes.postgresql import served
@@ -17,12 +18,14 @@ from mealkit.ledger.bookkeeper import Bookkeeper, NotBookedError
 from mealkit.ledger.budget_rules import BudgetRule
 from mealkit.ledger.prices import Amount
 from mealkit.ledger.usage_book import Booking, UsageBook, Used, Wish
+from mealkit.ledger.usage_database import DatabaseError
 from mealkit.ledger.usage_postgresql import PostgresqlUsage
 from mealkit.ledger.usage_sqlite import SqliteUsage
 from mealkit.recipe.operations import Budget, Per, Period
 
 pytestmark = pytest.mark.xdist_group("postgresql")
 KIT = "kit"
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 @pytest.fixture(scope="module")
@@ -319,6 +322,50 @@ def test_replicas_are_exact_while_their_server_fails(server):
         assert balances(database) == [("monthly", "", 0, most, 0, 0)]
         assert database.rows("SELECT * FROM mealkit_reservation") == []
     empty(server)
+
+
+def test_a_caller_that_is_cancelled_with_its_verdict_releases_it(tmp_path):
+    """A request that times out at the moment of its admission keeps nothing reserved."""
+    with closing(SqliteUsage(tmp_path / "usage.sqlite")) as database:
+        keeper = Bookkeeper(
+            lambda: SqliteUsage(tmp_path / "usage.sqlite"), KIT, "EUR", lambda _: None
+        )
+        keeper.start()
+
+        async def cancelled():
+            admitting = asyncio.create_task(keeper.admit("a", Amount(0, 10), (rule(tokens=100),)))
+            await asyncio.sleep(0)
+            while not database.rows("SELECT 1 FROM mealkit_reservation"):
+                pass
+            # The verdict comes first, so the request has it when it is cancelled.
+            while not asyncio.get_running_loop()._ready:
+                pass
+            asyncio.get_running_loop().call_soon(admitting.cancel)
+            with suppress(asyncio.CancelledError):
+                await admitting
+
+        asyncio.run(cancelled())
+        keeper.close(5)
+        assert balances(database) == [("monthly", "", 0, 0, 0, 0)]
+
+
+def test_a_file_that_cannot_be_used_leaves_nothing_open(tmp_path):
+    """It is opened several times a second until it can be used: no file and no sign is left."""
+    (tmp_path / "usage.sqlite").write_bytes(b"no database" * 100)
+    before = len(list(DESCRIPTORS.iterdir()))
+    for _ in range(5):
+        with pytest.raises(DatabaseError, match="not a database"):
+            SqliteUsage(tmp_path / "usage.sqlite")
+    assert len(list(DESCRIPTORS.iterdir())) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["usage.sqlite"]
+
+
+@pytest.mark.parametrize("password", ["SEC%RET", "SEC RET"])
+def test_a_password_that_is_not_valid_in_an_address_is_not_shown(password):
+    """libpq quotes what it does not understand; it may be in a log otherwise."""
+    with pytest.raises(DatabaseError, match="address of the usage database is not valid") as raised:
+        PostgresqlUsage(f"postgresql://kit:{password}@127.0.0.1:1/db")
+    assert "RET" not in str(raised.value)
 
 
 def test_without_a_database_nothing_is_admitted(tmp_path):

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -62,6 +62,20 @@ GENERATION = {
     "tool_calls": "none",
     "overlong": "refuse",
 }
+# Passes sockets as systemd and the sandbox do, to the command after ``--``.
+PASSING = """
+import fcntl, os, sys
+end = sys.argv.index("--")
+passed = [int(number) for number in sys.argv[1:end]]
+moved = [fcntl.fcntl(number, fcntl.F_DUPFD, 64) for number in passed]
+for number in passed:
+    os.close(number)
+for place, number in enumerate(moved, 3):
+    os.dup2(number, place)
+    os.close(number)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[end + 1], sys.argv[end + 1:])
+"""
 # What a lock always has for these tasks.
 DEFAULTS = {Task.GENERATION: GENERATION, Task.PREDICTION: {"seed": 3}}
 _NOTHING = Digest.of(b"")
@@ -328,6 +342,7 @@ def _starting() -> Iterator[Start]:
         lock: Lock | None = None,
         change: Callable[[Path], None] | None = None,
         environment: dict[str, str] | None = None,
+        sockets: Sequence[socket.socket] = (),
     ) -> Running:
         # Not tmp_path: a Unix socket's path may have 107 bytes.
         folder = tempfile.TemporaryDirectory(prefix="mk")
@@ -342,9 +357,12 @@ def _starting() -> Iterator[Start]:
         (root / "termination-log").touch()
         if change:
             change(root)
+        command = [sys.executable, "-s", "-P", "-m", "mealkit.runtime"]
+        numbers = [str(item.fileno()) for item in sockets]
         process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-m", "mealkit.runtime"],
+            [sys.executable, "-c", PASSING, *numbers, "--", *command] if sockets else command,
             env=_environment(root) | (environment or {}),
+            pass_fds=[item.fileno() for item in sockets],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,

@@ -1,8 +1,12 @@
 """The image's command `test`: another container of the kit is asked its cases."""
 
 import json
+import shutil
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 
 import pytest
 from runtime.conftest import LIBRARY
@@ -31,8 +35,8 @@ def kit(start_shared, make_api_lock, key):
     return start_shared(lock, environment={"MEALKIT_KEYS": key[1].line}).wait_ready()
 
 
-def asked(kit, *arguments, **environment):
-    address = str(kit.client.base_url)
+def asked(kit, *arguments, address=None, **environment):
+    address = address or str(kit.client.base_url)
     return subprocess.run(
         [sys.executable, "-s", "-P", "-m", "mealkit.runtime", "test", address, *arguments],
         env={"PYTHONPATH": str(LIBRARY), "MEALKIT_ETC": str(kit.root / "etc"), **environment},
@@ -65,6 +69,42 @@ def test_the_report_is_json_for_machines(kit, key):
     assert report["kit"]["address"] == str(kit.client.base_url).rstrip("/")
     assert key[0] not in done.stdout + done.stderr
     assert done.returncode == 14
+
+
+class Refusing(socketserver.ThreadingTCPServer):
+    """A way to a kit that closes the first connection."""
+
+    daemon_threads = True
+    first = True
+
+    def __init__(self, port):
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self.port = port
+
+    def finish_request(self, request, client_address):
+        if self.first:
+            self.first = False
+            return
+        with socket.create_connection(("127.0.0.1", self.port)) as kit:
+            threading.Thread(
+                target=shutil.copyfileobj, args=ends(request, kit), daemon=True
+            ).start()
+            shutil.copyfileobj(*ends(kit, request))
+
+
+def ends(source, target):
+    return source.makefile("rb", buffering=0), target.makefile("wb", buffering=0)
+
+
+@pytest.mark.parametrize(("options", "said"), [((), "TEST_UNREACHABLE"), (("--wait=60",), "lower")])
+def test_a_kit_that_cannot_be_reached_at_once_is_waited_for(kit, key, options, said):
+    """Some networks refuse the first connections of a new container."""
+    with Refusing(kit.client.base_url.port) as way:
+        threading.Thread(target=way.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{way.server_address[1]}"
+        done = asked(kit, *options, MEALKIT_API_KEY=key[0], address=address)
+        way.shutdown()
+    assert said in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

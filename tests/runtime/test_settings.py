@@ -66,8 +66,17 @@ def refused(**changes):
                 "{}" + " " * 200_000,
             )
         ],
+        *[
+            ("MEALKIT_USAGE_DATABASE", text)
+            for text in (
+                "mysql://a",
+                "postgresql://",
+                "postgres://u:p@ss@h/d",
+                "postgres://u:p/s@h/d",
+            )
+        ],
     ],
-    ids=range(40),
+    ids=range(44),
 )
 def test_a_value_that_cannot_be_used_names_its_variable(name, value):
     """Every setting has a form."""

@@ -25,6 +25,7 @@ from mealkit.clusters.swarm_services import (
     secrets_of,
 )
 from mealkit.containers.docker import DockerClient
+from mealkit.deploy.one_host import secret_files
 from mealkit.deploy.spec_difference import spec_difference
 from mealkit.deploy.swarm_service import (
     KEYS_TARGET,
@@ -214,16 +215,29 @@ def attach(
     network = find_network(sdk, network_name(name)) or ""
     if not network and not dry:
         network = create_network(sdk, name, network_name(name))
+    files = {item.target: _existing(sdk, item.secret) for item in secret_files(workload)}
+    return Attached(network, _keys(sdk, workload, keys, service, dry=dry), files)
+
+
+def _keys(
+    sdk: "docker.DockerClient",
+    workload: Workload,
+    keys: bytes | None,
+    service: Service | None,
+    *,
+    dry: bool,
+) -> Mapping[str, str] | None:
+    """Return the reference to the secret with the callers' keys; None: they need none."""
     if workload.keys_secret is None:
-        return Attached(network)
+        return None
     if keys is not None and dry:
-        return Attached(network, {"SecretName": secret_name(name, "keys", keys)})
+        return {"SecretName": secret_name(workload.name, "keys", keys)}
     if keys is not None:
-        return Attached(network, secret_for(sdk, name, "keys", keys))
+        return secret_for(sdk, workload.name, "keys", keys)
     kept = _keys_of(service.spec) if service else None
     if kept is not None and workload.file.keys.secret is None:
-        return Attached(network, kept)
-    return Attached(network, _existing(sdk, workload.keys_secret))
+        return kept
+    return _existing(sdk, workload.keys_secret)
 
 
 def _existing(sdk: "docker.DockerClient", name: str) -> Mapping[str, str]:

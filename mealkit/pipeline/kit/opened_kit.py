@@ -23,6 +23,7 @@ from mealkit.lock.compare import Change
 from mealkit.lock.contract_check import contract_problems, contract_warnings
 from mealkit.lock.drift import drift, needs_network
 from mealkit.lock.kit_parts import KitParts
+from mealkit.lock.operations_check import operations_problems
 from mealkit.lock.resolve import offline_lock, requests_of
 from mealkit.lock.resolved_datasets import CurrentDatasets, dataset_requests
 from mealkit.lock.resolved_weights import CurrentWeights
@@ -132,6 +133,7 @@ def open_kit(
         *_prompt_problems(loaded),
         *claim_problems(loaded.kit, engine.task, loaded.where),
         *contract_problems(loaded.kit, engine.task, loaded.where),
+        *operations_problems(loaded.kit, engine.task, loaded.where),
     ]
     if problems:
         raise failures(problems)

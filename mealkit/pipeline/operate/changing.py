@@ -165,7 +165,9 @@ class Changing:
         if old is None:
             return
         why = one_line(self._options.stop_reason or "")
-        self._ground.progress.phase(f"stopping revision {old} first, callers get 503: {why}")
+        self._ground.progress.phase(
+            f"stopping revision {old} first, callers wait or get 503: {why}"
+        )
         self._append(EventKind.STOPPED_FIRST, deployment, old, why[:_REASON_CHARACTERS], None)
         self._ground.front.route(None)
         stop(deployment.name, old, self._ground)

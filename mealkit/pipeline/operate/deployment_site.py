@@ -49,18 +49,17 @@ def this_site(home: Home, progress: Progress) -> Site:
 def _front(
     client: ContainerClient, deployment: Deployment, home: Home, progress: Progress
 ) -> Front:
-    """Return the front of a deployment in docker or podman.
+    """Return the front of a deployment: a socket in the sandbox, a proxy in docker or podman.
 
     Raises:
-        ContainerError: ``CLIENT_REFUSED``, the client cannot run one.
+        ContainerError: ``CLIENT_REFUSED``, the client can have none.
     """
     from mealkit.containers.docker import DockerClient
     from mealkit.containers.front_spec import FrontSpec
+    from mealkit.containers.sandbox import Sandbox
+    from mealkit.containers.sandbox_front import SandboxFront
     from mealkit.pipeline.image.front_image import open_front
 
-    if not isinstance(client, DockerClient):
-        message = f"{client.name} cannot keep the address of a deployment"
-        raise failure("CLIENT_REFUSED", message, hint="use --client docker, or mealkit run")
     spec = FrontSpec(
         deployment.name,
         deployment.address,
@@ -68,4 +67,11 @@ def _front(
         network=f"mealkit-net-{deployment.name}",
         restart=Restart(deployment.restart),
     )
-    return open_front(client, spec, home, progress)
+    match client:
+        case DockerClient():
+            return open_front(client, spec, home, progress)
+        case Sandbox():
+            return SandboxFront(client, spec, home.fronts / spec.name)
+        case _:
+            message = f"{client.name} cannot keep the address of a deployment"
+            raise failure("CLIENT_REFUSED", message, hint="use --client docker, or mealkit run")

@@ -33,8 +33,9 @@ def prepare(run: RunRequest, known: Deployment | None, site: Site) -> Prepared:
     home, progress = site.home, site.progress
     facts = host_facts(home)
     use = None if known is None else _use(known, facts, site.ground(known))
-    # The port is the front's, which may have it already.
-    inner = run if use is None else replace(run, port=0)
+    # The port is the front's, which has it already, unless another one is asked for.
+    has_port = known is not None and use is not None and run.port == known.port
+    inner = replace(run, port=0) if has_port else run
 
     def checked(stated: Stated) -> str | None:
         placement = Placement(facts, None) if use is None else place(stated, facts, use)

@@ -52,6 +52,20 @@ def whole(deployment: Deployment, ground: Ground, files: DeploymentFiles) -> Dep
     return deployment
 
 
+def is_whole(deployment: Deployment, ground: Ground) -> bool:
+    """Return whether no change was interrupted, and the right revision runs and has the traffic."""
+    serving = deployment.serving
+    container = containers_of(deployment.name, ground).get(serving or 0)
+    if deployment.change is not None or serving is None or container is None:
+        return False
+    if container.exit is not None:
+        return False
+    try:
+        return ground.front.is_serving(target_of(container))
+    except MealkitError:  # the front has to be started
+        return False
+
+
 def _route(deployment: Deployment, serving: int, ground: Ground) -> None:
     """Start a front that was lost, and send the requests to the revision that has the traffic."""
     container = containers_of(deployment.name, ground).get(serving)

@@ -35,21 +35,29 @@ def watch(new: Container, baseline: Baseline, limits: WatchLimits, ground: Groun
     while True:
         is_last = time.monotonic() >= deadline
         now = counts_of(ground.front.totals(target_of(new))).since(baseline.new)
-        ended = ground.client.state(new.name).exit
+        ended = _end_of(ground.client.state(new.name))
         if ended is not None:
-            reason = f"{new.name} {ended}"
-            return GateResult(
-                gate=Gate.WATCH,
-                passed=False,
-                reason=reason,
-                code="CONTAINER_FAILED",
-                measured="it ended",
-                required="it runs",
-                owner=Owner.KIT_AUTHOR,
-            )
+            return ended
         breach = breach_of(baseline.before, now, limits)
         if breach is not None:
             return breach
         if is_last:
             return passed(baseline.before, now, limits)
         time.sleep(_POLL_SECONDS)
+
+
+def _end_of(container: Container) -> GateResult | None:
+    """Return the failed gate if a revision ended, also if the client started it again."""
+    restarts = container.restarts or 0
+    if container.exit is None and not restarts:
+        return None
+    how = f"ended, and was started again {restarts} times" if restarts else str(container.exit)
+    return GateResult(
+        gate=Gate.WATCH,
+        passed=False,
+        reason=f"{container.name} {how}",
+        code="CONTAINER_FAILED",
+        measured="it ended",
+        required="it runs",
+        owner=Owner.KIT_AUTHOR,
+    )

@@ -1,12 +1,9 @@
 """What a deployment needs of its front: the part that keeps the address while revisions change."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from mealkit.containers.front_control import Totals
 from mealkit.deploy.watch import Counts
-
-if TYPE_CHECKING:
-    pass
 
 
 class Front(Protocol):

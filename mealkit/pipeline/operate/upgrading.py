@@ -3,6 +3,7 @@
 import secrets
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from mealkit.acceptance.target import TestListener
@@ -24,9 +25,10 @@ from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import MealkitError, failure
 from mealkit.names import one_line
 from mealkit.pipeline.deployment_files import DeploymentFiles, user_name
+from mealkit.pipeline.operate.boot_units import remove_unit, require_restart, set_unit
 from mealkit.pipeline.operate.changing import Changing, Options
 from mealkit.pipeline.operate.deployment_site import Site
-from mealkit.pipeline.operate.preparing import prepare, stop_reason
+from mealkit.pipeline.operate.preparing import Prepared, prepare, stop_reason
 from mealkit.pipeline.operate.recovering import whole, whole_or_abandoned
 from mealkit.pipeline.operate.revision_containers import Ground, require_own_name, runnable_of
 from mealkit.pipeline.operate.testing_revisions import Chosen, judge_revision
@@ -57,6 +59,8 @@ class UpRequest:
     """Whether to wait while another command changes the deployment."""
     stops_first: bool = False
     """Whether the old revision stops before the new one starts, even if both fit."""
+    inherits: bool = True
+    """Whether keys, origins and ops that are not stated are those of the revision before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +97,39 @@ def up(request: UpRequest, site: Site, listener: TestListener) -> Changed:
             raise
         shown = prepared.shown
         deployment = _deployment_for(request, run, known, shown, site)
-        settings = _settings(run)
         ground = site.ground(deployment)
         require_own_name(deployment.name, ground)
-        if _is_there(deployment, shown, settings):
+        if known is not None and _is_there(known, shown, _settings(run)):
             if deployment == known:
-                return _changed(deployment, did=False)
-            return _changed(_with_new_address(deployment, ground, files))
-        revision = _new_revision(deployment, request, shown, settings)
-        deployment = deployment.with_revision(revision)
-        _note_asked(deployment, revision, files)
-        options = _options(request, run, ground, listener)
-        why = prepared.stop_reason or ("it was asked for" if request.stops_first else None)
-        changing = Changing(ground, files, replace(options, stop_reason=why))
-        started = begun(deployment, Verb.UP, revision.number, stops_first=why is not None)
-        after = changing.run(started)
-        changing.note(EventKind.SERVES, after, after.serving)
-        return _changed(after)
+                return _come_up(deployment, ground, did=False)
+            return _come_up(_moved(known, deployment, site, files), ground)
+        # An upgrade that goes back changes no address either.
+        is_upgrade = known is not None and known.serving is not None
+        begins = known if known is not None and is_upgrade else deployment
+        after = _upgraded(begins, request, run, prepared, site, listener)
+        return _come_up(_moved(after, deployment, site, files) if is_upgrade else after, ground)
+
+
+def _upgraded(
+    deployment: Deployment,
+    request: UpRequest,
+    run: RunRequest,
+    prepared: Prepared,
+    site: Site,
+    listener: TestListener,
+) -> Deployment:
+    """Start a new revision, and move the traffic to it."""
+    files = DeploymentFiles(site.home, deployment.name)
+    ground = site.ground(deployment)
+    revision = _new_revision(deployment, request, prepared.shown, _settings(run))
+    deployment = deployment.with_revision(revision)
+    _note_asked(deployment, revision, files)
+    options = _options(request, run, ground, listener)
+    why = prepared.stop_reason or ("it was asked for" if request.stops_first else None)
+    changing = Changing(ground, files, replace(options, stop_reason=why))
+    after = changing.run(begun(deployment, Verb.UP, revision.number, stops_first=why is not None))
+    changing.note(EventKind.SERVES, after, after.serving)
+    return after
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +199,7 @@ def down(name: str, site: Site, *, purge: bool, wait: bool) -> Deployment:
         changing = Changing(site.ground(deployment), files, Options())
         after = changing.run(taken_down(deployment))
         changing.note(EventKind.DOWN, after, None)
+        remove_unit(after)
         if purge:
             files.remove()
         return after
@@ -209,9 +230,26 @@ def _settled(request: UpRequest, known: Deployment | None) -> RunRequest:
     if known is not None:
         if run.client not in {None, known.client}:
             raise failure("DEPLOYMENT_CLIENT", f"{known.name} runs in {known.client}")
-        run = replace(run, client=known.client)
+        run = replace(run, client=known.client, port=run.port or known.port)
+        if request.inherits and known.served:
+            run = _inherited(run, known.revision(known.served[-1]).settings)
     access_of(run.address, run.keys, run.origins)
     return run
+
+
+def _inherited(run: RunRequest, before: Settings) -> RunRequest:
+    """Return the options with what protects the revision before: keys, origins, ops.
+
+    An upgrade that names only the new image must not open the address to callers without a key, or
+    end the budgets and the audit log.
+    """
+    keys = Path(before.keys) if before.keys else None
+    return replace(
+        run,
+        keys=run.keys or keys,
+        origins=run.origins or before.origins,
+        ops=before.ops if run.ops is None else run.ops,
+    )
 
 
 def _deployment_for(
@@ -221,8 +259,9 @@ def _deployment_for(
 
     port = run.port if run.port is not None else known.port if known else shown.lock.serving.port
     restart = request.restart or (known.restart if known else "unless-stopped")
+    client = choose(site.clients, run.client).name
+    require_restart(client, restart)
     if known is None:
-        client = choose(site.clients, run.client).name
         return Deployment(
             name=request.name,
             id=secrets.token_hex(8),
@@ -253,13 +292,28 @@ def _is_there(deployment: Deployment, shown: Runnable, settings: Settings) -> bo
     return serving.image == str(shown.image.digest) and serving.settings == settings
 
 
-def _with_new_address(deployment: Deployment, ground: Ground, files: DeploymentFiles) -> Deployment:
-    """Change the address, the port or the restart policy of a deployment, and nothing else."""
-    files.write(deployment)
-    if deployment.serving is not None:
-        name = container_name(deployment.name, deployment.serving)
-        ground.client.set_restart(name, Restart(deployment.restart))
-    return whole(deployment, ground, files)
+def _moved(
+    deployment: Deployment, wanted: Deployment, site: Site, files: DeploymentFiles
+) -> Deployment:
+    """Change the address, the port and the restart policy to the wanted ones, and nothing else.
+
+    Raises:
+        MealkitError: the front cannot use the address; it has the one before.
+    """
+    stated = {"address": wanted.address, "port": wanted.port, "restart": wanted.restart}
+    moved = deployment.model_copy(update=stated)
+    if moved == deployment or moved.serving is None:
+        return moved
+    files.write(moved)
+    ground = site.ground(moved)
+    name = container_name(moved.name, moved.serving)
+    ground.client.set_restart(name, Restart(moved.restart))
+    try:
+        return whole(moved, ground, files)
+    except (MealkitError, KeyboardInterrupt):
+        files.write(deployment)
+        whole(deployment, site.ground(deployment), files)
+        raise
 
 
 def _new_revision(
@@ -338,6 +392,11 @@ def _note(files: DeploymentFiles, kind: EventKind, revision: Revision, reason: s
             reason=reason,
         )
     )
+
+
+def _come_up(deployment: Deployment, ground: Ground, *, did: bool = True) -> Changed:
+    set_unit(deployment, ground.home, ground.progress)
+    return _changed(deployment, did=did)
 
 
 def _changed(deployment: Deployment, *, did: bool = True) -> Changed:

@@ -12,12 +12,12 @@ import hmac
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, Problem, failure
 from mealkit.runtime.key_rules import ANYTHING, KeyBudget, KeyRates, KeyRules, key_rules
 from mealkit.runtime.settings import Settings
 
@@ -105,8 +105,10 @@ class Keys:
         self._hashes: list[KeyHash] = []
         self.budgets: Mapping[str, KeyBudget] = {}
         """The budgets of the keys that have one of their own; a new object when they change."""
+        self.complain: Callable[[Problem], None] = lambda _: None
+        """Gets the reason if a changed file cannot be used, so that the old keys stay valid."""
         self._rates = KeyRates()
-        self._has_cost = self._has_prices = True
+        self._has_money = self._has_tokens = True
         self.is_open = settings.needs_no_keys
         """Whether callers need no key."""
         if self.is_open:
@@ -146,13 +148,13 @@ class Keys:
         """Count a request of a key; return 0, or the seconds to wait if it has sent too many."""
         return self._rates.take(key.name, key.rules.rate, now) if key.rules.rate else 0
 
-    def require_prices(self, *, has_cost: bool, has_prices: bool) -> None:
-        """Refuse budgets of keys that the kit cannot count, now and when the file changes.
+    def require_countable(self, *, money: bool, tokens: bool) -> None:
+        """Refuse budgets of keys in what the kit does not count, now and when the file changes.
 
         Raises:
-            ContainerError: ``CONFIG_INVALID``, the kit has no ``ops.cost``, or no prices.
+            ContainerError: ``CONFIG_INVALID``, a key has such a budget.
         """
-        self._has_cost, self._has_prices = has_cost, has_prices
+        self._has_money, self._has_tokens = money, tokens
         self._checked(self._hashes, str(self._file or "MEALKIT_KEYS"))
 
     def _use(self, hashes: list[KeyHash]) -> None:
@@ -174,24 +176,26 @@ class Keys:
             return
         self._looked = now
         try:
-            if _stamp(self._file) != self._stamp:
+            if _stamp_of(self._file) != self._stamp:
                 self._use([*self._given, *self._read(self._file)])
-        except (OSError, MealkitError):
-            return
+        except MealkitError as error:
+            self.complain(error.problems[0])
 
     def _checked(self, hashes: list[KeyHash], where: str) -> list[KeyHash]:
         for key in hashes:
             budget = key.rules.budget
-            if budget and not (self._has_cost and (self._has_prices or budget.tokens)):
-                missing = "prices in ops.cost" if self._has_cost else "ops.cost"
-                message = f"the key {key.name} has a budget, and the kit has no {missing}"
+            if budget and not (self._has_tokens if budget.tokens else self._has_money):
+                unit, needs = ("tokens", "ops.cost, and an engine that counts tokens")
+                if not budget.tokens:
+                    unit, needs = ("money", "prices in ops.cost")
+                message = f"the key {key.name} has a budget of {unit}, which needs {needs}"
                 hint = "state it in kit.yaml, or in the deployment's ops; or remove the budget"
                 raise failure("CONFIG_INVALID", message, where=where, hint=hint)
         return hashes
 
     def _read(self, path: Path) -> list[KeyHash]:
         try:
-            self._stamp = _stamp(path)
+            self._stamp = _stamp_of(path)
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "the file is not text"
@@ -236,8 +240,12 @@ def _hash(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    found = path.stat()
+def _stamp_of(path: Path) -> tuple[int, ...] | None:
+    """Return what changes with a file; None if it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 

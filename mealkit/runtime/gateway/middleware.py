@@ -129,7 +129,7 @@ class RequestMiddleware:
             self._cors.mark(scope, headers)
         headers.raw.append(_NO_GUESSING)
         # A caller's next connection goes to a kit that is ready.
-        if message["status"] == 413 or self._service.lifecycle.is_stopping:
+        if message["status"] == 413 or self._service.is_leaving:
             headers["Connection"] = "close"
 
     def _no_endpoint(self, scope: Scope, error: HTTPException) -> Problem:

@@ -111,6 +111,8 @@ class Service:
     """What sees a request when it arrives, before its caller is known; never raises."""
     obstacle: Problem | None = None
     """Why requests are refused, although the engine could answer them."""
+    has_successor: bool = False
+    """Whether another revision of the deployment accepts the callers' connections from now on."""
 
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
@@ -128,9 +130,15 @@ class Service:
         opened = [path for word in self.settings.open for path in _OPENED[word]]
         self._without_key = frozenset({*_HEALTH, *PAGE_PATHS, *opened})
         self._browsers = Browsers(self.settings)
+        self.keys.complain = self._note_keys
         self.idle.set()
         self.off.set()
         self.lifecycle.listeners.append(self._note_move)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether an answer ends its connection, because the next one is for another kit."""
+        return self.has_successor or self.lifecycle.is_stopping
 
     def require_ready(self) -> None:
         """Raise while the kit cannot answer requests.
@@ -328,6 +336,10 @@ class Service:
             self.off.clear()
         else:
             self.off.set()
+
+    def _note_keys(self, fault: Problem) -> None:
+        # A key that was removed from the file is still valid.
+        self.journal.error("keys not read", **fault.as_json())
 
     def _note_queue(self) -> None:
         self.metrics.queue(self.queue.running, self.queue.waiting)

@@ -74,6 +74,11 @@ class AcceptedConnections:
         """Return the number of connections."""
         return len(self._idle) + len(self._heads) + len(self._bodies) + len(self._busy)
 
+    @property
+    def unfinished(self) -> int:
+        """The number of connections with a request that arrives, or an answer that is not read."""
+        return len(self._busy | self._bodies.keys() | self._heads.keys() | self._unsent.keys())
+
     def opened(self, connection: AcceptedConnection) -> None:
         """Add a connection; above the limit close another one, or the new one if all are busy."""
         now = self._clock()

@@ -3,7 +3,9 @@
 import os
 from typing import TYPE_CHECKING
 
-from mealkit.errors import Problem
+from mealkit.errors import Problem, failure
+from mealkit.ledger.prices import Tariff
+from mealkit.recipe.kit import Task
 from mealkit.recipe.operations import Audit, Cost, effective_ops
 from mealkit.runtime.gateway.service import Service
 
@@ -30,6 +32,8 @@ class Watching:
         self._service = service
         ops = effective_ops(service.lock.ops, service.settings.ops)
         has_telemetry = _has_telemetry(service, is_in_image=ops.telemetry)
+        currency = _currency_of(ops.cost)
+        service.watchers = (service.metrics.watch_exchanges(service.keys.names, currency),)
         self._export: AuditExport | None = None
         # First, because the others record what a request costs.
         self._budgets = self._begin_budgets(ops.cost)
@@ -47,7 +51,7 @@ class Watching:
     def _begin_budgets(self, cost: Cost | None) -> "BudgetWatcher | None":
         service, keys = self._service, self._service.keys
         if cost is None:
-            keys.require_prices(has_cost=False, has_prices=False)
+            keys.require_countable(money=False, tokens=False)
             return None
         from mealkit.runtime.watch.budget_watcher import budget_watcher  # noqa: PLC0415
 
@@ -59,7 +63,12 @@ class Watching:
             service.metrics,
             service.journal,
         )
-        keys.require_prices(has_cost=True, has_prices=budgets.tariff.has_prices)
+        has_tokens = service.lock.model.task is not Task.PREDICTION
+        if cost.of_tokens and not has_tokens:
+            message = f"ops.cost.{cost.of_tokens[0]}: the kit's code counts no tokens"
+            hint = "state gpu_hour or cpu_hour, and budgets of money"
+            raise failure("CONFIG_INVALID", message, where="ops.cost", hint=hint)
+        keys.require_countable(money=budgets.tariff.has_prices, tokens=has_tokens)
         service.watchers = (budgets, *service.watchers)
         budgets.bookkeeper.start()
         return budgets
@@ -99,6 +108,11 @@ class Watching:
 
     def _block(self, fault: Problem | None) -> None:
         self._service.obstacle = fault
+
+
+def _currency_of(cost: Cost | None) -> str | None:
+    """Return the currency of a kit whose requests cost something."""
+    return cost.currency if cost and Tariff.of(cost).has_prices else None
 
 
 def _has_telemetry(service: Service, *, is_in_image: bool) -> bool:

@@ -14,6 +14,8 @@ _BACKLOG = 1024
 # Every address of the machine, of both versions; where IPv6 does not exist, those of IPv4.
 _EVERYWHERE, _EVERYWHERE_IPV4 = "::", "0.0.0.0"  # noqa: S104  the container has its own address
 _FIRST_PASSED = 3
+# The next one: a Unix socket over which mealkit passes the socket of a deployment.
+_CONTROL_PASSED = 4
 
 
 def listening(environment: Mapping[str, str], host: str, port: int) -> int:
@@ -23,6 +25,7 @@ def listening(environment: Mapping[str, str], host: str, port: int) -> int:
         OSError: the address cannot be listened on.
     """
     passed = passed_listener(environment)
+    passed_control(environment)
     return open_listener(host, port) if passed is None else passed
 
 
@@ -34,6 +37,17 @@ def passed_listener(environment: Mapping[str, str]) -> int | None:
     # Child processes must not inherit the socket.
     os.set_inheritable(_FIRST_PASSED, False)  # noqa: FBT003
     return _FIRST_PASSED
+
+
+def passed_control(environment: Mapping[str, str]) -> int | None:
+    """Return the control socket of a deployment's revision; None if this is none.
+
+    The engine must not inherit it: who has it can get the deployment's socket.
+    """
+    if passed_listener(environment) is None or environment.get("MEALKIT_CONTROL") != "on":
+        return None
+    os.set_inheritable(_CONTROL_PASSED, False)  # noqa: FBT003
+    return _CONTROL_PASSED
 
 
 def open_listener(host: str, port: int) -> int:

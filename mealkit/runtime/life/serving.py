@@ -29,6 +29,8 @@ from mealkit.runtime.http.accepted import AcceptedConnections, possible_connecti
 from mealkit.runtime.http.protocol import OneWriteProtocol
 from mealkit.runtime.life.canary import Canary
 from mealkit.runtime.life.exchange_watchers import Watching
+from mealkit.runtime.life.listening import passed_control
+from mealkit.runtime.life.shared_socket import SharedSocket
 from mealkit.runtime.life.start import Startup
 from mealkit.runtime.life.supervise import Supervisor
 from mealkit.runtime.life.warm_up import probe, warm
@@ -70,7 +72,6 @@ class ServingContainer:
         )
         metrics, image = self._service.metrics, startup.settings.image_digest
         metrics.identify(startup.lock, str(image or ""))
-        self._service.watchers = (metrics.watch_exchanges(keys.names),)
         self._watching = Watching(self._service)
         self._supervisor = Supervisor(startup, upstream)
         self._first_case = _first_case_of(self._service)
@@ -90,12 +91,19 @@ class ServingContainer:
         self._lifecycle.listeners.append(self._service.metrics.moved)
         logging.getLogger().addHandler(_LogHandler(self._journal))
         self._listen_for_stops()
-        server = _Server(_server_config(self._service))
+        connections = AcceptedConnections(possible_connections(self._service.settings.connections))
+        server = _Server(_server_config(self._service, connections))
         take_over()
         serving = asyncio.create_task(server.serve(sockets=[listener]))
+        control = passed_control(os.environ)
+        shared = None
+        if control is not None:
+            shared = SharedSocket(control, server.accept_at, connections, self._service)
         try:
             return await self._live(serving)
         finally:
+            if shared:
+                await shared.close()
             await self._supervisor.stop()
             end_others()
             server.should_exit = True
@@ -285,9 +293,20 @@ class _Server(uvicorn.Server):
         """Do not handle signals: the container drains before it stops."""
         yield
 
+    async def accept_at(self, listener: socket.socket) -> asyncio.Server:
+        """Accept callers at one more socket, until the result is closed."""
 
-def _server_config(service: Service) -> uvicorn.Config:
-    connections = AcceptedConnections(possible_connections(service.settings.connections))
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(protocol, sock=listener, backlog=self.config.backlog)
+
+
+def _server_config(service: Service, connections: AcceptedConnections) -> uvicorn.Config:
     service.metrics.count_connections(lambda: len(connections))
 
     def refusal(fault: Problem) -> bytes:

@@ -2,8 +2,8 @@
 
 Before a request reaches the engine, its estimate is reserved: for prices of tokens, the most tokens
 that it can have; for prices of hours, the mean share of the last requests. Afterwards it is
-replaced by what was used. A stream that was cut has no count of the engine: its prompt is estimated
-from its bytes, its answer from the events that were sent.
+replaced by what was used. A stream that was cut, or has failed, has no count of the engine: its
+prompt is estimated from its bytes, its answer from the events that were sent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -192,11 +192,12 @@ def _database(cost: Cost, settings: Settings) -> Callable[[], UsageDatabase]:
 
 
 def _tokens(exchange: Exchange) -> tuple[int, int]:
-    """Return the tokens of a prompt and its answer; a failure of the engine has none."""
+    """Return the tokens of a prompt and its answer; a failure has none before its first event."""
     if exchange.usage is not None:
         return exchange.usage.prompt_tokens, exchange.usage.completion_tokens
     counts = exchange.endpoint and exchange.endpoint.counting is Counting.USAGE
-    if exchange.outcome is not Outcome.CUT or not counts or exchange.asked is None:
+    was_cut = exchange.outcome is Outcome.CUT or exchange.streamed_events
+    if not was_cut or not counts or exchange.asked is None:
         return 0, 0
     return -(-len(exchange.asked.body) // _BYTES_OF_A_TOKEN), exchange.streamed_events
 

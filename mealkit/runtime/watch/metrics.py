@@ -170,9 +170,9 @@ class Metrics:
         if seconds is not None:
             self._seconds.labels(route).observe(seconds, exemplar)
 
-    def watch_exchanges(self, keys: Iterable[str]) -> ExchangeMetrics:
-        """Return the watcher that counts the tokens of each key, and the seconds in the queue."""
-        return ExchangeMetrics(keys, self._registry)
+    def watch_exchanges(self, keys: Iterable[str], currency: str | None) -> ExchangeMetrics:
+        """Return the watcher of each key's tokens and cost, and of the seconds in the queue."""
+        return ExchangeMetrics(keys, currency, self._registry)
 
     def failed(self, fault: Problem) -> None:
         """Count a problem."""

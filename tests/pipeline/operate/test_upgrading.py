@@ -1,7 +1,9 @@
 """Upgrades and rollbacks on a machine whose containers and front are files."""
 
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 
 from mealkit.acceptance.target import SilentListener
 from mealkit.containers.front_control import Totals
-from mealkit.deploy.deployment import Gate, GateResult, State
+from mealkit.deploy.deployment import Gate, GateResult, Settings, State
 from mealkit.deploy.deployment_history import EventKind
 from mealkit.deploy.watch import WatchLimits
 from mealkit.errors import DeploymentError, KitError, MealkitError, Owner
@@ -37,8 +39,13 @@ from mealkit.pipeline.operate.upgrading import (
     up,
 )
 from mealkit.progress import SILENT
+from mealkit.recipe.operations import Operations
+from mealkit.runtime.gateway.keys import new_key
 
 pytestmark = pytest.mark.xdist_group("deployments")
+
+KIT_PORT = 8000
+"""The port in the little kit."""
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +137,66 @@ def test_the_same_image_again_changes_nothing(web, versions):
     assert web.files.required().next_number == 2
 
 
+def test_a_port_that_another_program_has_leaves_the_deployment_where_it_is(web, versions):
+    """The preflight names the port before anything is done; the front also gets its port back."""
+    _, (first, second, _) = versions
+    web.up(first)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        for target in (first, second):
+            with pytest.raises(MealkitError) as caught:
+                web.up(target, port=other.getsockname()[1])
+            assert caught.value.problems[0].code == "PORT_TAKEN"
+    web.front.take_port(18001)
+    for target, serving in ((first, 1), (second, 2)):
+        with pytest.raises(MealkitError) as caught:
+            web.up(target, port=18001)
+        assert caught.value.problems[0].code == "PORT_TAKEN"
+        assert web.front.port == "18000"
+        assert web.front.container == f"web-r{serving}"
+        assert (web.files.required().port, web.files.required().serving) == (18000, serving)
+    web.up(second, port=18002)
+    assert web.front.port == "18002"
+
+
+def test_an_upgrade_that_goes_back_leaves_the_port(web, versions):
+    """Callers of the old address are not the ones who pay for a revision that does not start."""
+    _, (first, second, _) = versions
+    web.up(first)
+    web.server.status = 503
+    with pytest.raises(DeploymentError):
+        web.up(second, timeout_seconds=1, port=18001)
+    assert web.front.port == "18000"
+    assert web.files.required().port == 18000
+
+
+def test_a_deployment_that_is_down_comes_back_at_its_port(web, versions):
+    """Whether the kit's own port is free does not matter to a deployment with another one."""
+    _, (first, _, _) = versions
+    web.up(first)
+    down("web", web.site, purge=False, wait=False)
+    with ExitStack() as stack:
+        with suppress(OSError):  # a program that has it already does as well
+            stack.enter_context(socket.create_server(("127.0.0.1", KIT_PORT)))
+        web.up(first, port=None)
+    assert web.front.port == "18000"
+
+
+def test_an_upgrade_keeps_what_protects_the_revision_before(web, versions, tmp_path):
+    """Keys, origins and ops stay, unless they are stated anew or the command asks for none."""
+    _, (first, second, third) = versions
+    keys = tmp_path / "keys.txt"
+    keys.write_text(f"{new_key('ana')[1].line}\n")
+    ops = Operations.model_validate({"audit": {}})
+    web.up(first, keys=keys, ops=ops, origins=("https://example.org",))
+    kept = web.up(second).revision
+    assert kept.settings == web.files.required().revision(1).settings
+    assert kept.settings.keys == str(keys)
+    assert kept.settings.ops == ops
+    assert not web.up(second).did
+    fresh = web.up(third, inherits=False).revision
+    assert fresh.settings == Settings()
+
+
 def test_a_revision_that_does_not_become_ready_never_gets_traffic(web, versions):
     """The gate is readiness, with what was measured; the one before goes on, also as it was."""
     _, (first, second, _) = versions
@@ -212,6 +279,21 @@ def test_a_good_revision_passes_the_watch_period(web, versions):
     assert changed.revision is not None
     assert changed.revision.gates[-1].passed
     assert changed.deployment.serving == 2
+
+
+def test_a_revision_that_the_engine_starts_again_loses_the_traffic(web, versions):
+    """A crash that nobody asked anything during counts too: the restart policy would hide it."""
+    _, (first, second, _) = versions
+    web.up(first)
+
+    def crash(phase: str) -> None:
+        if phase.startswith("watching"):
+            web.client.start_again("web-r2")
+
+    web.site = replace(web.site, progress=Heard(crash))
+    with pytest.raises(DeploymentError, match="started again 1 times"):
+        web.up(second, watch=WatchLimits(seconds=30))
+    assert web.front.container == "web-r1"
 
 
 def test_claims_that_do_not_hold_stop_an_upgrade(web, versions):

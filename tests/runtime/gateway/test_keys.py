@@ -57,6 +57,8 @@ def test_a_line_with_rules():
         ("expires=2027-13-01T00:00:00Z", "expires is not of the form"),
         ("expires=mk_abc", "expires is not of the form"),
         ("scopes=mk_abc", "scopes is not of the form"),
+        ("scopes=/v1/models/", "scopes is not of the form"),
+        ("scopes=//v1/models", "scopes is not of the form"),
         ("scopes=", "scopes is not of the form"),
         ("rate=0/minute", "rate is not of the form"),
         ("rate=9999999999/minute", "rate is not of the form"),
@@ -186,6 +188,10 @@ def test_file_is_read_again(start, tmp_path):
     assert status(two) == 200
     keys.write_text("not a key")
     os.utime(keys, ns=(1, 1))
+    kit.wait_for(lambda: status(two) == 200 and kit.events("keys not read"))
+    assert "line 1 is not" in kit.events("keys not read")[-1]["message"]
+    keys.unlink()
+    kit.wait_for(lambda: status(two) == 200 and len(kit.events("keys not read")) == 2)
     keys.with_name("other").write_text(kept_one.line)
     keys.with_name("other").replace(keys)
     kit.wait_for(lambda: status(one) == 200)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mealkit.recipe.kit import Task
 from mealkit.runtime.gateway.keys import new_key
 from mealkit.runtime.key_rules import key_rules
 
@@ -53,6 +54,7 @@ def keys():
         "poor": ["budget=100tokens/day"],
         "soft": [],
         "cutter": [],
+        "failed": [],
     }.items():
         secrets[name], kept = new_key(name, key_rules(words, ValueError))
         lines.append(kept.line)
@@ -161,6 +163,17 @@ def test_a_stream_that_was_cut_pays_for_what_was_sent(kit, ask, keys, tmp_path):
     assert nano == prompt * 1000 + events * 2000
 
 
+def test_a_stream_that_failed_pays_for_what_was_sent(kit, ask):
+    """Otherwise answers that take longer than the kit's limit would be free."""
+    assert "ENGINE_OUT_OF_MEMORY" in ask("failed", "error:5", stream=True).text
+    kit.wait_for(lambda: "failed" in used(kit))
+    requests, prompt, events, _ = used(kit)["failed"]
+    assert requests == 1
+    assert prompt > 50
+    # The first event has no word.
+    assert events == 6
+
+
 def test_a_soft_budget_warns_and_answers(ask):
     """Beyond a soft budget each answer says so, and how much is used."""
     answers = [ask("soft") for _ in range(60)]
@@ -234,8 +247,8 @@ def test_budgets_that_cannot_be_stored_admit_nothing(start, make_api_lock):
 @pytest.mark.parametrize(
     ("cost", "words"),
     [
-        ({}, "the key team has a budget, and the kit has no prices in ops.cost"),
-        (None, "the key team has a budget, and the kit has no ops.cost"),
+        ({}, "the key team has a budget of money, which needs prices in ops.cost"),
+        (None, "the key team has a budget of money, which needs prices in ops.cost"),
         ({"shared": True}, "MEALKIT_USAGE_DATABASE does not name a database"),
     ],
 )
@@ -246,4 +259,20 @@ def test_budgets_that_cannot_be_counted(start, cost, words):
     kit = start(environment=environment | (ops(**cost) if cost is not None else {}))
     assert kit.wait_end() == 9
     assert kit.lines[-1]["code"] == "CONFIG_INVALID"
+    assert words in kit.lines[-1]["message"]
+
+
+@pytest.mark.parametrize(
+    ("cost", "key", "words"),
+    [
+        ({"budgets": [{"name": "m", "tokens": 9}]}, "", "ops.cost.budgets[0].tokens: the kit's"),
+        ({"cpu_hour": "1"}, "budget=9tokens/day", "the key team has a budget of tokens, which"),
+    ],
+)
+def test_tokens_of_code_that_counts_none(start, make_api_lock, cost, key, words):
+    """A budget that could never be spent would cap nothing, so the kit does not start."""
+    _, kept = new_key("team", key_rules(key.split(), ValueError))
+    environment = {"MEALKIT_HOST": "0.0.0.0", "MEALKIT_KEYS": kept.line, **ops(**cost)}
+    kit = start(make_api_lock(Task.PREDICTION), environment=environment)
+    assert kit.wait_end() == 9
     assert words in kit.lines[-1]["message"]

@@ -41,6 +41,7 @@ ACCEPT = (
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
 # Sixteen answers, none of which may end early.
+NEARLY_SPENT_TOKENS = 1000
 LONG = {"n": 16, "max_tokens": 400, "logit_bias": {"2": -100}}
 
 
@@ -126,6 +127,12 @@ def prometheus(tmp_path_factory, ports, secret) -> Iterator[Prometheus]:
     process.wait()
 
 
+def cost_of(tokens):
+    """State prices, and a budget that only warns."""
+    budget = {"name": "monthly", "tokens": tokens, "soft": True}
+    return {"per_million_tokens": {"input": "1.00", "output": "2.00"}, "budgets": [budget]}
+
+
 @pytest.fixture(scope="module")
 def kit(prometheus, ports, make_shared_lock, start_shared):
     """A kit of the engine onnx, with a real model and no keys."""
@@ -156,7 +163,12 @@ def kit(prometheus, ports, make_shared_lock, start_shared):
         for name, data in weights.items():
             (root / "models" / name).write_bytes(data)
 
-    environment = {"MEALKIT_PORT": str(ports["kit"]), "MEALKIT_ENGINE_PATH": str(ROOT)}
+    ops = {"cost": cost_of(1), "audit": {"when_full": "go_on", "max_file": "4KiB"}}
+    environment = {
+        "MEALKIT_PORT": str(ports["kit"]),
+        "MEALKIT_ENGINE_PATH": str(ROOT),
+        "MEALKIT_OPS": json.dumps(ops),
+    }
     return start_shared(with_data(lock), change=place, environment=environment).wait_ready()
 
 
@@ -167,6 +179,7 @@ def keyed(prometheus, ports, secret, make_shared_lock, start_shared):
         "MEALKIT_PORT": str(ports["keyed"]),
         "MEALKIT_KEYS": secret[1].line,
         "MEALKIT_OPEN": "",
+        "MEALKIT_OPS": json.dumps({"cost": cost_of(NEARLY_SPENT_TOKENS)}),
     }
     serving = {"canary_seconds": 1, "timeout_seconds": 1}
     lock = make_shared_lock(serving=serving)
@@ -205,6 +218,10 @@ def load(kit, keyed, prometheus):
     # Refused by the data contract, and far from its profile.
     assert {kit.chat("x" * 9000).status_code for _ in range(100)} == {422}
     _crowd(kit, prometheus)
+    _lose_lines(kit, prometheus)
+    # One token a word.
+    assert keyed.embed("word " * (NEARLY_SPENT_TOKENS * 85 // 100)).status_code == 200
+    keyed.wait_for(lambda: prometheus.values("mealkit:budget_used:ratio >= 0.8 < 1"))
     os.kill(keyed.worker_pid(), signal.SIGSTOP)
     _fail(keyed, prometheus)
     os.kill(kit.worker_pid(), signal.SIGKILL)
@@ -223,6 +240,15 @@ def _fail(keyed, prometheus):
         'increase(mealkit_requests_total{job="key",status=~"5.."}[10m]) > 0'
     ):
         assert keyed.embed("Hello").status_code in {500, 503, 504}
+
+
+def _lose_lines(kit, prometheus):
+    """Take the audit log's folder away, until Prometheus has seen that lines are missing."""
+    (chain,) = (kit.root / "state" / "audit").glob("chain-*")
+    away = chain.rename(chain.with_name("away"))
+    while not prometheus.values("mealkit_audit_lost_total > 0"):
+        assert kit.chat("x" * 9000).status_code == 422
+    away.rename(chain)
 
 
 def _crowd(kit, prometheus):
