@@ -151,8 +151,8 @@ ALERTS = (
         meaning="More requests arrive than the kit answers; callers get 429 with Retry-After.",
         action=(
             "Add replicas; or let more wait: `serving.max_queue` in kit.yaml. The dashboard shows "
-            "which key sends most; `mealkit usage` does, if the kit has prices or budgets. To limit "
-            "a key: `mealkit key new --name KEY --rate 60/minute`."
+            "which key sends most; `mealkit usage` does, if the kit has prices or budgets. To "
+            "limit a key: `mealkit key new --name KEY --rate 60/minute`."
         ),
     ),
     Alert(
