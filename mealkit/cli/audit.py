@@ -130,6 +130,9 @@ def show(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Print the requests of audit logs that fit all options.
 
+    A line has time (UTC), request id, key, path, prompt, outcome, status, problem, tokens of prompt
+    and answer, and cost.
+
     It does not check whether the lines are as the kit wrote them: audit verify does. A request that
     was begun and has no end was at work when its kit was killed, or still is.
     """
@@ -223,6 +226,7 @@ def _entry_line(entry: "FoundEntry") -> str:
     ]
     if form["kind"] == "begun":
         words[5] = "begun"
+        return "  ".join([*words, "-", "-"])
     tokens = f"{form.get('prompt_tokens') or 0}+{form.get('answer_tokens') or 0} tokens"
     return "  ".join([*words, tokens, str(form.get("cost") or "-")])
 

@@ -97,6 +97,7 @@ ALERTS = (
         summary="{{ $labels.instance }} is not ready",
         meaning="The kit runs, and cannot answer: it still loads, or its engine does not start.",
         action=(
+            "If it began with a new revision: `mealkit rollback NAME`. Else "
             "`curl http://HOST:PORT/v1/health/ready` states the reason, the problem's code, and "
             "who owns it. `mealkit explain CODE` says what to do."
         ),
@@ -149,8 +150,9 @@ ALERTS = (
         summary="{{ $labels.instance }} refuses requests: its queue is full",
         meaning="More requests arrive than the kit answers; callers get 429 with Retry-After.",
         action=(
-            "Add replicas; or let more wait: `serving.max_queue` in kit.yaml. `mealkit usage` "
-            "shows which key sends most."
+            "Add replicas; or let more wait: `serving.max_queue` in kit.yaml. The dashboard shows "
+            "which key sends most; `mealkit usage` does, if the kit has prices or budgets. To "
+            "limit a key: `mealkit key new --name KEY --rate 60/minute`."
         ),
     ),
     Alert(
@@ -171,7 +173,10 @@ ALERTS = (
         owner=Owner.KIT_AUTHOR.value,
         summary="{{ $labels.instance }} does not meet its case {{ $labels.case }}",
         meaning="The answer to the kit's first case does not meet the kit's own expectation here.",
-        action="Measure all claims on this machine: `mealkit test http://HOST:PORT`.",
+        action=(
+            "Measure all claims on this machine: `mealkit test NAME`, or from another one "
+            "`mealkit test http://HOST:PORT`. If the revision is new: `mealkit rollback NAME`."
+        ),
     ),
     Alert(
         name="MealkitBudgetNearlySpent",
@@ -260,10 +265,18 @@ def runbooks_page() -> str:
     return "\n".join(["# Runbooks", "", _ABOUT, *_sections()]) + "\n"
 
 
-_ABOUT = (
-    "What each alert of a kit means, and what to do. `page` is for now, `ticket` for the next "
-    "working day."
-)
+_ABOUT = """\
+What each alert of a kit means, and what to do. `page` is for now, `ticket` for the next working
+day.
+
+An alert has the kit's address in `instance`. `mealkit status` and `mealkit ps` on that machine show
+its NAME, and `mealkit history NAME` shows whether a new revision began shortly before.
+
+| on one machine | on Kubernetes; on Swarm with `--target swarm` |
+|---|---|
+| `mealkit status NAME` | `mealkit deploy status NAME --target kubernetes` |
+| `mealkit rollback NAME` | `mealkit deploy rollback NAME --target kubernetes` |
+| `mealkit logs NAME` | `kubectl logs POD`; on Swarm `docker service logs NAME` |"""
 
 
 def _recordings() -> Iterator[dict[str, Any]]:

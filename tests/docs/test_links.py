@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from mealkit.cli.program import app
+from mealkit.deploy.prometheus_rules import runbooks_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,6 +135,14 @@ def test_every_command_exists(page):
         assert verb in known, f"mealkit {verb}"
         assert set(before) <= known[""], f"mealkit {' '.join(before)} {verb}"
         assert set(behind) <= known[verb], f"mealkit {verb} {' '.join(behind)}"
+
+
+def test_every_command_of_the_runbooks_exists(tmp_path):
+    """What mealkit dashboard tells the person who gets an alert to type."""
+    page = tmp_path / "runbooks.md"
+    page.write_text(runbooks_page())
+    assert {verb for verb, _, _ in commands(page)} >= {"status", "rollback", "deploy", "explain"}
+    test_every_command_exists(page)
 
 
 def test_commands_are_found_at_all():
