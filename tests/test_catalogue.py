@@ -65,6 +65,7 @@ NO_CODES = {
     "REGISTRY_AUTH_FILE": "the variable that names a file of credentials",
     "SOURCE_DATE_EPOCH": "the variable of reproducible builds",
     "REQUEST_ID": "a mark in the form of the front's own answers",
+    "POD_NAMESPACE": "the variable with the namespace of a Pod of Kubernetes",
 }
 
 
