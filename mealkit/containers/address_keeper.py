@@ -25,6 +25,7 @@ def main(listener: int, door: int, place: str) -> None:
                 if order == b"take":
                     socket.send_fds(caller, [place.encode()], [listener])
                 elif order == b"end":
+                    os.close(listener)  # before the caller sees this connection close
                     return
 
 
