@@ -120,6 +120,13 @@ function tryOut(path, facts) {
     const shownAs = isForm ? form?.begin?.() : null;
     const began = performance.now();
     let [first, usage, content, problem] = [null, null, "", null];
+    // Once for each frame: laying out a long text for each piece would be slower than a fast engine.
+    let [waiting, frame, flush] = ["", 0, () => {}];
+    const arrived = (place, piece) => {
+      waiting += piece;
+      flush = () => { place.append(reveal(waiting)); [waiting, frame] = ["", 0]; shownAs?.follow(); };
+      frame ||= requestAnimationFrame(flush);
+    };
     try {
       const answer = await send(path.slice(1), body, stopping.signal);
       if (answer.headers.get("content-type")?.startsWith("text/event-stream")) {
@@ -129,8 +136,7 @@ function tryOut(path, facts) {
           const piece = shownAs ? shownAs.piece(event) : `${JSON.stringify(event)}\n`;
           if (piece) first ??= (performance.now() - began) / 1000;
           content += piece;
-          place.append(reveal(piece));
-          shownAs?.follow();
+          arrived(place, piece);
         }
       } else {
         const whole = await answer.json();
@@ -150,6 +156,8 @@ function tryOut(path, facts) {
       status.textContent = stopped ? `Stopped after ${shortNumber((performance.now() - began) / 1000)} s` : "";
       if (!stopped) result.prepend(problemBox(error instanceof Problem ? error.facts : { code: "PAGE", message: error.message }));
     } finally {
+      cancelAnimationFrame(frame);
+      if (waiting) flush();
       shownAs?.end(content, problem);
       stopping = null;
       go.removeAttribute("aria-disabled");
