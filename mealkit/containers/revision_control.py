@@ -86,7 +86,7 @@ def _told(folder: Path, order: str, sockets: list[int]) -> tuple[RevisionState, 
         raise failure(
             "FRONT_FAILED",
             f"{folder.name} does not answer at its control socket: {error.strerror or error}",
-            hint="an image of an older mealkit has none: build it again",
+            hint="build the image again: an older one has no such socket",
         ) from error
     try:
         return _state_of(data), lent
