@@ -88,7 +88,7 @@ def test_a_revision_without_a_control_socket_is_named(tmp_path):
     """An image of an older mealkit cannot take part."""
     with pytest.raises(DeploymentError, match="control socket") as caught:
         tell(tmp_path, "join")
-    assert "build it again" in str(caught.value.problems[0].hint)
+    assert "build the image again" in str(caught.value.problems[0].hint)
 
 
 @pytest.mark.parametrize("kind", ["other port", "not listening", "a file"])
