@@ -5,21 +5,18 @@ The engine is a worker that answers at once. The gateways have one core, one at 
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-from benchmarks.figures import Row, Table, show_seconds
-from benchmarks.lab import REPOSITORY, Lab
-from benchmarks.measured import CannotMeasureError, median
-from benchmarks.served import cpu_seconds, gateway
-from mealkit.recipe.lock import Lock, read_lock
+from benchmarks.figures import Table
+from benchmarks.lab import Lab
+from benchmarks.variants import Found, Load, added_row, in_turn, plain_lock
+from mealkit.recipe.lock import Lock
 from mealkit.recipe.operations import Operations
 
-_RATE, _SECONDS, _BYTES = 300, 6, 1024
+_LOAD = Load(rate=300, seconds=6, size_bytes=1024)
 _WITHOUT, _AUDIT, _BUDGETS, _TRACES = "nothing", "audit log", "audit log and budgets", "traces"
 _BUDGET_OF_AUDIT, _BUDGET_OF_WATCHERS = 0.00005, 0.0001
 _COST = {
@@ -40,26 +37,10 @@ _ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 def records(lab: Lab) -> Iterator[Table]:
     """Measure requests at a fixed rate, to each gateway in turn."""
-    _, small, _ = lab.first_build
-    lock = read_lock(small.lock.read_bytes())
-    engine = lock.engine.model_copy(update={"worker": "benchmarks.fixed_worker:FixedWorker"})
-    plain = lock.model_copy(update={"engine": engine})
+    plain, weights = plain_lock(lab)
     locks = {_WITHOUT: plain, **{name: _with(plain, name) for name in _OPS}}
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in locks}
-    with _collector(), ExitStack() as stack:
-        served = {
-            name: stack.enter_context(gateway(lab, item, small.context / "weights"))
-            for name, item in locks.items()
-        }
-        for number in range(lab.runs):
-            for name in sorted(served, reverse=bool(number % 2)):
-                process = served[name].process
-                before = cpu_seconds(process)
-                figures = _asked(served[name].port)
-                figures["cpu"] = (cpu_seconds(process) - before) / figures["sent"]
-                found[name].append(figures)
-                lab.tell(f"{name}: CPU {show_seconds(figures['cpu'])}")
-    yield _table(found)
+    with _collector():
+        yield _table(in_turn(lab, locks, weights, _LOAD, "cpu"))
 
 
 def _with(lock: Lock, name: str) -> Lock:
@@ -92,36 +73,13 @@ def _collector() -> Iterator[None]:
         server.server_close()
 
 
-def _table(found: dict[str, list[dict[str, float]]]) -> Table:
-    rows = []
-    for name, budget in _LIMITS.items():
-        own, other = ([run["cpu"] for run in found[key]] for key in (name, _WITHOUT))
-        added = median([a - b for a, b in zip(own, other, strict=True)]) or 0.0
-        rows.append(
-            Row(
-                f"CPU time added to a request, {name}",
-                show_seconds(added),
-                f"{show_seconds(median(own) or 0)} less {show_seconds(median(other) or 0)}",
-                median([a / b for a, b in zip(own, other, strict=True)]),
-                budget="" if budget is None else f"≤ {show_seconds(budget)}",
-                met=None if budget is None else added <= budget,
-                samples={name: own, _WITHOUT: other},
-            )
-        )
-    refused = sum(run["refused"] for runs in found.values() for run in runs)
+def _table(found: Found) -> Table:
+    what = "CPU time added to a request"
+    rows = [
+        added_row(found, what, name, _WITHOUT, "cpu", budget) for name, budget in _LIMITS.items()
+    ]
     how = (
-        f"{_RATE} requests a second of {_BYTES} bytes of text, {_SECONDS} s each; {refused:.0f} in "
-        "all were not 200 or never came. The CPU time is that of the whole process, with the "
-        "threads that write to the disk, book and export."
+        f"{_LOAD.said(found)} The CPU time is that of the whole process, with the threads that "
+        "write to the disk, book and export."
     )
     return Table("Records", rows, [how])
-
-
-def _asked(port: int) -> dict[str, float]:
-    numbers = map(str, (_RATE, _SECONDS, _BYTES))
-    command = [sys.executable, "-m", "benchmarks.caller", f"127.0.0.1:{port}", *numbers]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
-    if done.returncode:
-        raise CannotMeasureError(f"the caller failed: {done.stderr.strip()[-500:]}")
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures

@@ -33,7 +33,7 @@ def compose_files(workload: Workload) -> Mapping[str, str]:
         DeploymentError: ``DEPLOY_UNFIT``, compose cannot do what deploy.yaml asks for.
     """
     require_one_host(workload, "compose")
-    # A kit that calls nobody gets no way out: its packets keep an address without a way back.
+    # A kit that makes no calls gets no way out: its packets keep an address without a way back.
     options = {} if has_way_out(workload) else {"driver_opts": {_MASQUERADE: "false"}}
     form: dict[str, Any] = {
         "services": {workload.name: _service(workload)},

@@ -277,8 +277,8 @@ class DeploymentFile(StrictModel):
     gpu: GpuChoice = GpuChoice()
     """Which GPUs, for a kit that uses some."""
     auth: Literal["keys", "off"] = "keys"
-    """Whether callers need an API key; off only where nobody else reaches the kit, or a proxy asks
-    for one."""
+    """Whether callers need an API key; off only if other programs cannot reach the kit, or a
+    proxy in front asks for one."""
     keys: Keys = Keys()
     """The Secret with the API keys."""
     hosts: Annotated[tuple[DnsName, ...], Field(max_length=_MOST)] = ()

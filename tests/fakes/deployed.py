@@ -90,7 +90,7 @@ class FileClient:
         yield "the end of a log"
 
     def contents(self, name: str) -> AbstractContextManager[ContainerContents]:
-        raise NotImplementedError(name)
+        raise failure("CONTAINER_NOT_FOUND", f"{name} is a record, and has no files to read")
 
     def stop(self, name: str, timeout_seconds: int) -> Exit:
         del timeout_seconds
