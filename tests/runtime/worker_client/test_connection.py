@@ -51,7 +51,7 @@ def talk(conversation: Talk) -> Any:
 
 
 async def begun(connection: WorkerConnection, *, streams: bool = False) -> "asyncio.Task[None]":
-    task = asyncio.ensure_future(connection.begin("POST", "/a", b"{}", streams=streams))
+    task = asyncio.ensure_future(connection.begin("POST", "/a", b"{}", b"", streams=streams))
     await asyncio.sleep(0)
     return task
 
