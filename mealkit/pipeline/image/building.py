@@ -63,6 +63,7 @@ class BuildReport:
     digest: Digest
     """The digest of the image or of the index."""
     recipe: Digest
+    salt: Digest
     images: tuple[BuiltImage, ...]
     delivered: tuple[str, ...]
 
@@ -123,7 +124,7 @@ def build_opened(
         replaces=taken is Taken.REPLACED,
         uploads=home.uploads,
     )
-    return BuildReport(name, digest, lock.recipe, images, delivered)
+    return BuildReport(name, digest, lock.recipe, lock.salt, images, delivered)
 
 
 def render_kit(  # noqa: PLR0913  as many as the verb has options

@@ -78,6 +78,17 @@ class OpenedKit:
         Raises:
             LockError: ``LOCK_MISSING``, or ``LOCK_STALE`` if an input must be resolved again.
         """
+        lock = self.lock_as_far_as_known()
+        if not self.is_resolved:
+            raise failures([self.stale()])
+        return lock
+
+    def lock_as_far_as_known(self) -> Lock:
+        """Return the lock of the kit as it is now; what must be resolved again is as it was.
+
+        Raises:
+            LockError: ``LOCK_MISSING``.
+        """
         if self.lock is None:
             raise failure(
                 "LOCK_MISSING",
@@ -85,8 +96,6 @@ class OpenedKit:
                 where=str(self.lock_path),
                 hint=f"mealkit lock {self.folder}",
             )
-        if not self.is_resolved:
-            raise failures([self.stale()])
         return offline_lock(self.parts, self.lock) if self.drift else self.lock
 
     def stale(self) -> Problem:

@@ -29,6 +29,7 @@ def metadata(
         "kit": about,
         "owner": owner,
         "recipe": str(lock.recipe),
+        "salt": str(lock.salt),
         "image": image and str(image),
         "model": {
             "name": lock.model.name,

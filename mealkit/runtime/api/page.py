@@ -63,6 +63,7 @@ def page(
         needs_key=needs_key,
         kit=lock.about,
         recipe=str(lock.recipe),
+        salt=str(lock.salt),
         model=lock.model,
         engine=lock.engine,
         endpoints=[
