@@ -2,7 +2,7 @@
 
 A fence is read by its language:
 
-- ``yaml``, ``python`` or ``text`` whose first line is ``# FOLDER/FILE``: the whole file, without
+- ``yaml`` or ``python`` whose first line is ``# FOLDER/FILE``: the whole file, without
   that line.
 - ``diff`` whose first line is ``# FOLDER/FILE``: lines with ``-`` become those with ``+``; others
   stand around them.
@@ -28,7 +28,7 @@ from benchmarks.registry import free_port
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"# ([\w./-]+/[\w.-]+|[\w-]+\.\w+)\n")
-_FILES = frozenset({"yaml", "python", "text"})
+_FILES = frozenset({"yaml", "python"})
 _LIMIT_SECONDS = 600.0
 _SHOWN_CHARS = 2000
 
