@@ -76,8 +76,17 @@ class KitInputs:
             f"resolving packages for {target.architecture}: {', '.join(requirements)}"
         )
         return resolve_packages(
-            requirements, target, excludes=excludes, wheels=self._kit.local_wheels
+            requirements,
+            target,
+            excludes=excludes,
+            wheels=self._kit.local_wheels,
+            places=self._places(),
         )
+
+    def _places(self) -> dict[str, str]:
+        """Return the line of kit.yaml of each of the kit's own requirements."""
+        lines = enumerate(self._kit.parts.kit.runtime.requirements)
+        return {line: self._kit.where(("runtime", "requirements", index)) for index, line in lines}
 
     def dependents(
         self,
