@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from mealkit.errors import LockError, MealkitError, SourceError
+from mealkit.errors import LockError, MealkitError, Owner, SourceError
 from mealkit.sources.debian.mirrors import debian_mirrors
 from mealkit.sources.debian.resolver import resolve_base
 
@@ -233,6 +233,22 @@ def test_what_the_mirrors_lack_is_named(mirror, tiny_suite, problem, stanza):
     assert "trixie has no Python 3.11; it has 3.12, 3.13" in found.message
     mirror.publish("trixie", tiny_suite.replace("Package: netbase", "Package: notbase"))
     assert "needs netbase" in problem().message
+
+
+def test_packages_that_a_suite_lacks_are_named_with_similar_ones(mirror, tiny_suite, resolve):
+    """Each misspelt package of the kit, with the line that names it; not the suite is to blame."""
+    mirror.publish("trixie", tiny_suite)
+    places = {"libgomp": "kit.yaml:31", "nothing-like-it": "kit.yaml:32"}
+    with pytest.raises(LockError) as error:
+        resolve(more=["libgomp", "tzdata", "nothing-like-it"], places=places)
+    first, second = error.value.problems
+    assert {first.code, second.code} == {"DEBIAN_UNSOLVABLE"}
+    assert {first.owner, second.owner} == {Owner.KIT_AUTHOR}
+    assert first.message == "trixie has no package libgomp; did you mean libgomp1?"
+    assert first.hint == "write libgomp1 in runtime.base.packages"
+    assert first.where == "kit.yaml:31"
+    assert second.message == "trixie has no package nothing-like-it"
+    assert second.where == "kit.yaml:32"
 
 
 def test_mirror_that_is_down_is_unreachable(mirror, problem):
