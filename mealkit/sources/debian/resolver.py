@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from mealkit.errors import MealkitError, failure, failures, problem
+from mealkit.errors import MealkitError, failure
 from mealkit.recipe.lock import LockedDeb
 from mealkit.sources.debian.closure import closure
 from mealkit.sources.debian.known_packages import DebianMemory
@@ -261,18 +261,17 @@ def _has(index: PackageIndex, name: str) -> bool:
 def _no_package(
     index: PackageIndex, suite: str, unknown: Sequence[str], places: Mapping[str, str]
 ) -> MealkitError:
-    """Return a problem for each package that the suite lacks, with the most similar names."""
+    """Return the problem of packages that the suite lacks, with similar names for each."""
     names = list(index.names())
-    problems = []
-    for name in unknown:
-        message, hint = f"{suite} has no package {name}", "correct or delete the name"
-        if near := get_close_matches(name, names, n=_MOST_SIMILAR):
-            message += f"; did you mean {near[0]}?"
-            hint = f"write one of {', '.join(near)}" if near[1:] else f"write {near[0]}"
-        hint += " in runtime.base.packages"
-        where = places.get(name)
-        problems.append(problem("DEBIAN_UNSOLVABLE", message, hint=hint, where=where))
-    return failures(problems)
+    similar = {name: get_close_matches(name, names, n=_MOST_SIMILAR) for name in unknown}
+    meant = [f"{name}: did you mean {' or '.join(near)}?" for name, near in similar.items() if near]
+    hint = "correct or delete the name in runtime.base.packages"
+    return failure(
+        "DEBIAN_UNSOLVABLE",
+        f"{suite} has no package {', '.join(unknown)}",
+        hint="; ".join([hint, *meant]),
+        where=next((places[name] for name in unknown if name in places), None),
+    )
 
 
 def _no_python(

@@ -241,14 +241,11 @@ def test_packages_that_a_suite_lacks_are_named_with_similar_ones(mirror, tiny_su
     places = {"libgomp": "kit.yaml:31", "nothing-like-it": "kit.yaml:32"}
     with pytest.raises(LockError) as error:
         resolve(more=["libgomp", "tzdata", "nothing-like-it"], places=places)
-    first, second = error.value.problems
-    assert {first.code, second.code} == {"DEBIAN_UNSOLVABLE"}
-    assert {first.owner, second.owner} == {Owner.KIT_AUTHOR}
-    assert first.message == "trixie has no package libgomp; did you mean libgomp1?"
-    assert first.hint == "write libgomp1 in runtime.base.packages"
-    assert first.where == "kit.yaml:31"
-    assert second.message == "trixie has no package nothing-like-it"
-    assert second.where == "kit.yaml:32"
+    (found,) = error.value.problems
+    assert (found.code, found.owner) == ("DEBIAN_UNSOLVABLE", Owner.KIT_AUTHOR)
+    assert found.message == "trixie has no package libgomp, nothing-like-it"
+    assert found.hint.endswith("runtime.base.packages; libgomp: did you mean libgomp1?")
+    assert found.where == "kit.yaml:31"
 
 
 def test_mirror_that_is_down_is_unreachable(mirror, problem):
