@@ -329,7 +329,7 @@ CATALOGUE: dict[str, Entry] = {
     "PACKAGES_TOOL": Entry("uv failed, and its output does not name a package", _PLATFORM, SourceError, 503, "check the index settings in uv.toml or UV_INDEX_URL"),
     "WHEEL_INVALID": Entry("a wheel is damaged, or contains paths outside its folder", _UPSTREAM, BuildError, 502, "download the wheel again, or pin another version"),
     "DEBIAN_UNSIGNED": Entry("a Debian index is not signed by a key of the archive keyring", _PLATFORM, SourceError, 502, "install debian-archive-keyring, set MEALKIT_DEBIAN_KEYRING, or set base.allow_unsigned: true"),
-    "DEBIAN_UNSOLVABLE": Entry("the suite lacks a package that the base needs", _AUTHOR, LockError, 409, "choose another suite or python in kit.yaml"),
+    "DEBIAN_UNSOLVABLE": Entry("the suite lacks a package that the base needs", _AUTHOR, LockError, 409, "correct the names in runtime.base.packages, or choose another suite or python in kit.yaml"),
     "DEBIAN_GONE": Entry("the mirror no longer has a pinned Debian package", _UPSTREAM, SourceError, 502, "mealkit lock --upgrade base"),
     "DEBIAN_UNVOUCHED": Entry("a Debian package in the lock is not in any signed index that was read on this machine", _CALLER, LockError, 409, "mealkit lock --upgrade base; or, for packages that mirrors have replaced since, set MEALKIT_DEBIAN_MIRROR to a snapshot of the archive from the date of the lock"),
     "DEBIAN_NO_MIRROR": Entry("no Debian mirror is configured", _PLATFORM, SourceError, 503, "set MEALKIT_DEBIAN_MIRROR to a mirror's address"),
