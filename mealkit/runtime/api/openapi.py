@@ -187,6 +187,11 @@ HEADERS: dict[str, Any] = {
         "description": "The recipe digest: the hash of everything that can change an answer.",
         "schema": {"type": "string"},
     },
+    "X-Mealkit-System-Prompt": {
+        "description": "What was done with the system prompt of a kit that pins one: added (the "
+        "caller sent none), before or instead (of the caller's own), left-out (for the caller's).",
+        "schema": {"type": "string"},
+    },
     "X-Request-Id": {
         "description": "The request's id, which is also in the kit's log.",
         "schema": {"type": "string"},
