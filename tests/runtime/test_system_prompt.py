@@ -3,6 +3,7 @@
 import openai
 import pytest
 from engines.numpy_llama import greedy
+from runtime.conftest import failed
 from runtime.test_every_engine import LIBRARY, TINY_LLAMA, onnx
 
 from mealkit.engines.registry import recipe_of
@@ -19,34 +20,44 @@ def placement(request):
 
 
 @pytest.fixture(scope="module")
-def client(placement, make_shared_lock, start_shared, request):
-    """OpenAI's own client of a kit with the placement, with the engine onnx."""
-    case, recipe = onnx(request), recipe_of("onnx")
-    model = recipe.hyperparameters[Task.GENERATION]
-    values = model.model_validate({**case.values, "temperature": 0, "max_tokens": 24})
-    settings = recipe.settings.model_validate({}).model_dump(mode="json")
-    hyperparameters = values.model_dump(mode="json")
-    lock = make_shared_lock(
-        settings=settings,
-        worker=recipe.worker,
-        hyperparameters=hyperparameters,
-        weights=case.weights,
-        task=case.task,
-        features=recipe.features(case.task, hyperparameters, settings),
-        engine="onnx",
-        environment=recipe.environment,
-        prompts={"system": ("You answer in {{ count }} words.\n", ("count",))},
-        system_prompt={"prompt": "system", "placement": placement, "values": {"count": "few"}},
-    )
+def begin(make_shared_lock, start_shared, request):
+    """Start the kit with the engine onnx: ``begin(placement)``, or with another chat template."""
 
-    def place(root):
-        for name, data in case.weights.items():
-            target = root / "models" / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+    def run(placement, **weights):
+        case, recipe = onnx(request), recipe_of("onnx")
+        model = recipe.hyperparameters[Task.GENERATION]
+        values = model.model_validate({**case.values, "temperature": 0, "max_tokens": 24})
+        settings = recipe.settings.model_validate({}).model_dump(mode="json")
+        hyperparameters = values.model_dump(mode="json")
+        files = {**case.weights, **weights}
+        lock = make_shared_lock(
+            settings=settings,
+            worker=recipe.worker,
+            hyperparameters=hyperparameters,
+            weights=files,
+            task=case.task,
+            features=recipe.features(case.task, hyperparameters, settings),
+            engine="onnx",
+            environment=recipe.environment,
+            prompts={"system": ("You answer in {{ count }} words.\n", ("count",))},
+            system_prompt={"prompt": "system", "placement": placement, "values": {"count": "few"}},
+        )
 
-    kit = start_shared(lock, change=place, environment={"MEALKIT_ENGINE_PATH": LIBRARY})
-    kit.wait_ready()
+        def place(root):
+            for name, data in files.items():
+                target = root / "models" / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+
+        return start_shared(lock, change=place, environment={"MEALKIT_ENGINE_PATH": LIBRARY})
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def client(placement, begin):
+    """OpenAI's own client of a kit with the placement."""
+    kit = begin(placement).wait_ready()
     with openai.OpenAI(base_url=f"{kit.client.base_url}/v1", api_key="any", max_retries=0) as found:
         yield found
 
@@ -84,3 +95,11 @@ def test_metadata_names_it(client, placement):
     assert (said["prompt"], said["placement"]) == ("system", placement)
     manifest = client.get("/manifest", cast_to=object)
     assert manifest["prompts"]["system"]["text"] == "You answer in {{ count }} words.\n"
+
+
+def test_a_template_that_refuses_it_ends_the_start(begin):
+    """The kit never becomes ready, and its author is named, not the first caller."""
+    template = b"{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}a"
+    problem = failed(begin("before", **{"tools.jinja": template}), "KIT_SYSTEM_ROLE", 3)
+    assert problem["owner"] == "kit-author"
+    assert "refuses the messages: no" in problem["message"]

@@ -93,6 +93,10 @@ def _locked(
         from mealkit.pipeline.kit.first_rows import require_testable
 
         require_testable(kit, lock, home)
+    if lock.system_prompt is not None:
+        from mealkit.pipeline.kit.system_role import require_system_role
+
+        require_system_role(kit, lock, home)
     before = kit.lock.model_dump(mode="json") if kit.lock else {}
     changes = tuple(compare(before, lock.model_dump(mode="json"))) if kit.lock else ()
     if lock != kit.lock:
