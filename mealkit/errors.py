@@ -301,6 +301,7 @@ CATALOGUE: dict[str, Entry] = {
     "KIT_PATH_OUTSIDE": Entry("a path in the kit points outside its folder", _AUTHOR, KitError, 400, "move the file into the kit's folder; or, if the kit may read there, add --allow-folder FOLDER"),
     "KIT_SECRET": Entry("a file or a value of the kit looks like a secret", _AUTHOR, KitError, 400, "remove it from the kit; or, if it may be public, name it in allow_secrets in kit.yaml"),
     "KIT_PROMPT_INVALID": Entry("a prompt is not a valid template", _AUTHOR, KitError, 400, "correct the template at the line that is named"),
+    "KIT_SYSTEM_ROLE": Entry("the kit pins a system prompt, and the model's chat template does not write system messages", _AUTHOR, KitError, 400, "add a .jinja file that writes them to model.weights, and name it in hyperparameters.chat_template; or delete system_prompt"),
     "KIT_PICKLE_ALLOWED": Entry("the kit allows pickle weights, which run code when loaded", _AUTHOR, KitError, 400, "convert the weights to safetensors and delete allow_pickle"),
     "KIT_IMPORT_EXCLUDED": Entry("the kit's code imports a package that runtime.exclude leaves out", _AUTHOR, KitError, 400, "delete the package from runtime.exclude, or the import"),
     "KIT_EXISTS": Entry("the folder for a new kit already exists", _CALLER, KitError, 409, "choose another name, or delete the folder"),

@@ -16,8 +16,8 @@ _HEAD = ("| field | value | changes answers | meaning |", "|---|---|---|---|")
 
 
 _ABOUT = (
-    "Fields in **bold** are required. A field that changes answers is part of the salt digest and of "
-    "the recipe digest, one that may change them of the recipe digest only, and the others of "
+    "Fields in **bold** are required. A field that changes answers is part of the salt digest and "
+    "of the recipe digest, one that may change them of the recipe digest only, and the others of "
     "neither: [What changes an answer](../explanation/what-changes-an-answer.md)."
 )
 

@@ -20,6 +20,7 @@ from mealkit.recipe.claims import MAX_DATASETS, Claims
 from mealkit.recipe.data_contract import DataContract
 from mealkit.recipe.operations import Operations
 from mealkit.recipe.serving_settings import Serving
+from mealkit.recipe.system_prompt import SystemPrompt
 from mealkit.recipe.weight_places import Weights
 from mealkit.strings import (
     AbsolutePath,
@@ -265,6 +266,8 @@ class Kit(StrictModel):
     """The model and its files."""
     prompts: Annotated[dict[Name, Prompt], DECIDES_ANSWERS] = Field(default_factory=dict)
     """Prompt templates, by name."""
+    system_prompt: Annotated[SystemPrompt | None, DECIDES_ANSWERS] = None
+    """The prompt that every conversation begins with."""
     hyperparameters: Annotated[dict[str, JsonValue], DECIDES_ANSWERS] = Field(default_factory=dict)
     """The parameters of the computation, such as pooling, lengths and sampling. The engine defines
     their types."""

@@ -41,6 +41,7 @@ from mealkit.recipe.operations import Operations
 from mealkit.recipe.publisher_signature import LockedSignature
 from mealkit.recipe.requirements import Requirements
 from mealkit.recipe.serving_settings import Serving
+from mealkit.recipe.system_prompt import SystemPrompt
 from mealkit.strings import (
     Bytes,
     Count,
@@ -274,6 +275,8 @@ class Lock(StrictModel):
     """The model."""
     prompts: Annotated[dict[Name, LockedPrompt], DECIDES_ANSWERS]
     """The prompts, by name."""
+    system_prompt: Annotated[SystemPrompt | None, DECIDES_ANSWERS] = None
+    """The prompt that every conversation begins with; its text is one of ``prompts``."""
     code: Annotated[dict[RelativePath, LockedCode], DECIDES_ANSWERS]
     """The paper's own code, by its path in the kit's folder."""
     hyperparameters: Annotated[dict[Variable, JsonValue], DECIDES_ANSWERS]
@@ -318,6 +321,8 @@ class Lock(StrictModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         _require_apart(self.code)
+        if self.system_prompt and self.system_prompt.prompt not in self.prompts:
+            raise ValueError("the system prompt is none of the prompts")
         if self.runtime.architecture in self.variants:
             raise ValueError(f"{self.runtime.architecture} is there twice")
         for name, dataset in self.datasets.items():
@@ -367,7 +372,7 @@ class Lock(StrictModel):
 
 
 _OF_TESTS = {"datasets", "claims", "cases", "case_files", "tests_in_image", "test_packages"}
-_RARE = frozenset({"variants", "data", "data_profile", "ops", *_OF_TESTS})
+_RARE = frozenset({"variants", "system_prompt", "data", "data_profile", "ops", *_OF_TESTS})
 
 
 def _plain(form: dict[str, Any]) -> dict[str, Any]:

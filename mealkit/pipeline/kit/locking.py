@@ -94,6 +94,10 @@ def _locked(
         from mealkit.pipeline.kit.first_rows import require_testable
 
         require_testable(kit, lock, home)
+    if lock.system_prompt is not None:
+        from mealkit.pipeline.kit.system_role import require_system_role
+
+        require_system_role(kit, lock, home)
     changes = tuple(without_restatements(compare_locks(kit.lock, lock))) if kit.lock else ()
     if lock != kit.lock:
         write_whole(kit.lock_path, lock_bytes(lock), mode=0o644)

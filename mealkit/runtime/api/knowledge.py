@@ -54,6 +54,8 @@ class Metadata(AnswerPart):
     """The hyperparameters that callers may set, with their bounds."""
     prompts: dict[str, Any]
     """The prompts' digests and variables, by name."""
+    system_prompt: dict[str, Any] | None
+    """The prompt that every conversation begins with, and its placement; null without one."""
     limits: dict[str, Any]
     """The limits for requests."""
     endpoints: list[str]

@@ -192,6 +192,11 @@ HEADERS: dict[str, Any] = {
         "description": "The salt digest: the hash of what decides an answer in the first place.",
         "schema": {"type": "string"},
     },
+    "X-Mealkit-System-Prompt": {
+        "description": "What was done with the system prompt of a kit that pins one: added (the "
+        "caller sent none), before or instead (of the caller's own), left-out (for the caller's).",
+        "schema": {"type": "string"},
+    },
     "X-Request-Id": {
         "description": "The request's id, which is also in the kit's log.",
         "schema": {"type": "string"},

@@ -79,6 +79,7 @@ def page(
         prompts=[
             (name, prompt.variables, prompt.text) for name, prompt in sorted(lock.prompts.items())
         ],
+        system_prompt=lock.system_prompt,
         hyperparameters=[
             (name, plain(value), _open(name, served))
             for name, value in sorted(lock.hyperparameters.items())
