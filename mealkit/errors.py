@@ -452,6 +452,7 @@ CATALOGUE: dict[str, Entry] = {
     "CONFIG_INVALID": Entry("a setting of the container is not valid", _PLATFORM, ContainerError, 500, "correct the environment variable that is named"),
     # Requests
     "REQUEST_INVALID": Entry("the request's body is not valid for this endpoint", _CALLER, RequestError, 400, "correct the field that is named"),
+    "INPUT_REFUSED": Entry("the kit's own code cannot use an input that is well formed", _CALLER, RequestError, 422, "change the input as the message says"),
     "REQUEST_UNSUPPORTED": Entry("the request uses a feature that this kit does not support", _CALLER, RequestError, 400, "leave the parameter out"),
     "REQUEST_TOO_LONG": Entry("the input has more tokens than the kit accepts", _CALLER, RequestError, 400, "shorten the input, or split it"),
     "REQUEST_TOO_LARGE": Entry("the request's body has more bytes than the kit accepts", _CALLER, RequestError, 413, "send fewer inputs per request"),

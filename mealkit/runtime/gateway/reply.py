@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from types import TracebackType
 
 from starlette.requests import ClientDisconnect
@@ -83,9 +84,9 @@ class Reply:
         """End a stream."""
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def fail(self, fault: Problem) -> None:
-        """End a stream with a problem; stop waiting if the caller does not read it."""
-        error = problem_content(fault, self._request_id)
+    async def fail(self, problems: Sequence[Problem]) -> None:
+        """End a stream with problems; stop waiting if the caller does not read it."""
+        error = problem_content(problems[0], self._request_id, others=problems[1:])
         if self._form:
             events = self._form.fail(error)
         else:
