@@ -10,10 +10,12 @@ from fakes.wheels import write_wheel
 
 from mealkit.assembly.assemble import assemble
 from mealkit.digest import Digest, digest_of_file
+from mealkit.errors import failure
 from mealkit.pipeline.image.layer_store import LocalLayerStore
 from mealkit.plan.layers import Bytecode, LayerKind, LayerPlan, WheelTree
 from mealkit.plan.planning import plan_image
 from mealkit.stores.local import LocalStore
+from mealkit.stores.upkeep import prune
 
 
 class Counted(LocalLayerStore):
@@ -132,7 +134,7 @@ def test_no_damage_changes_the_layer(bench, tmp_path, seed):
     chance = random.Random(seed)
     store = tmp_path / "store"
     bench.made(store, "big", "mid")
-    blobs = [path for path in (store / "blobs" / "sha256").iterdir()]
+    blobs = sorted((store / "blobs" / "sha256").iterdir())
     harmed = chance.sample([*records(store), *blobs], chance.choice([1, 2]))
     for path in harmed:
         data = bytearray(path.read_bytes())
@@ -163,7 +165,7 @@ def test_a_flipped_byte_in_a_layer_has_the_wheel_unpacked_again(bench, tmp_path)
         path.chmod(0o644)
         path.write_bytes(data.replace(part, b"?" + part[1:], 1))
         _, compiled = bench.made(store, "big", "mid", "own")
-        assert (compiled[0], len(compiled[1:])) == ("opt/engine/own.py", 6)
+        assert "opt/engine/big/__init__.py" in compiled
         path.write_bytes(data)
 
 
@@ -179,8 +181,6 @@ def test_a_record_of_another_wheel_is_not_taken(bench, tmp_path):
 
 def test_pieces_go_with_their_layer(bench, tmp_path):
     """Prune deletes the records of layers that no image has any more."""
-    from mealkit.stores.upkeep import prune
-
     root = tmp_path / "store"
     bench.made(root, "big", "mid")
     bench.made(root, "mid", "own")
@@ -201,7 +201,6 @@ def test_pieces_go_with_their_layer(bench, tmp_path):
 
 def test_a_full_disk_costs_the_record_only(bench, tmp_path, monkeypatch):
     """A cache that cannot be written does not end a build."""
-    from mealkit.errors import failure
 
     def full(*_args, **_more):
         raise failure("DISK_FULL", "no space")
