@@ -304,6 +304,7 @@ CATALOGUE: dict[str, Entry] = {
     "KIT_SYSTEM_ROLE": Entry("the kit pins a system prompt, and the model's chat template does not write system messages", _AUTHOR, KitError, 400, "add a .jinja file that writes them to model.weights, and name it in hyperparameters.chat_template; or delete system_prompt"),
     "KIT_PICKLE_ALLOWED": Entry("the kit allows pickle weights, which run code when loaded", _AUTHOR, KitError, 400, "convert the weights to safetensors and delete allow_pickle"),
     "KIT_IMPORT_EXCLUDED": Entry("the kit's code imports a package that runtime.exclude leaves out", _AUTHOR, KitError, 400, "delete the package from runtime.exclude, or the import"),
+    "KIT_HARDWARE": Entry("the kit states less memory or disk space than it certainly needs", _AUTHOR, KitError, 400, "delete the line, so that mealkit lock works it out; or state more"),
     "KIT_EXISTS": Entry("the folder for a new kit already exists", _CALLER, KitError, 409, "choose another name, or delete the folder"),
     # Weights and other inputs
     "WEIGHTS_PICKLE": Entry("a weight file is a pickle, which runs code when loaded", _AUTHOR, SourceError, 400, "convert it to safetensors, or set model.allow_pickle: true after reading the code that created it"),
@@ -437,6 +438,7 @@ CATALOGUE: dict[str, Entry] = {
     "ENGINE_START": Entry("the engine did not start", _AUTHOR, EngineError, 503, "read the log tail that is shown; correct the kit's engine settings"),
     "ENGINE_DIED": Entry("the engine's process ended", _AUTHOR, EngineError, 503, "read the log tail; give the kit more memory if it was killed"),
     "ENGINE_OUT_OF_MEMORY": Entry("the engine needs more memory than its limit", _PLATFORM, EngineError, 503, "raise the container's memory limit, or use a machine with more memory"),
+    "ENGINE_MEMORY_STATED": Entry("the kit needs more memory than its hardware.memory states", _AUTHOR, EngineError, 503, "state more in hardware.memory in kit.yaml, or delete the line; then: mealkit lock"),
     "ENGINE_ILLEGAL_INSTRUCTION": Entry("the engine was built for another processor", _AUTHOR, EngineError, 503, "name packages that are built for any processor of the architecture (llama.cpp: GGML_NATIVE=OFF) in runtime.requirements"),
     "ENGINE_LIBRARY": Entry("a shared library that the engine needs is missing or too old in the image", _AUTHOR, EngineError, 503, "choose a newer base in kit.yaml, or packages that are built for an older one"),
     "ENGINE_OFFLINE": Entry("the engine tries to download a file when it starts; kits have no network", _AUTHOR, EngineError, 503, "name the file in model.weights, then: mealkit lock"),

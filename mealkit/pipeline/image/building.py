@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mealkit.assembly.assemble import Assembly, BuiltLayer, assemble, kept_layers, own_weight
+from mealkit.assembly.assemble import Assembly, BuiltLayer, assemble, kept_layers
 from mealkit.assembly.shipped import shipped_library
 from mealkit.digest import Digest
 from mealkit.errors import failure
@@ -241,11 +241,7 @@ def _assembled(  # noqa: PLR0913, PLR0917  the kit, its lock, and what the steps
     kept = kept_layers(plan, layers)
     missing = tuple(layer for layer in plan.layers if layer not in kept)
     inputs = fetch_inputs(kit, lock, missing, home, progress, compiler) if missing else {}
-    weights = [file for layer in missing if (file := own_weight(layer))]
-    task = progress.task("assembling", sum(file.size_bytes for file in weights) or None)
-    assembly = assemble(plan, kept, inputs, layers, base, task.advance)
-    task.done()
-    return assembly
+    return assemble(plan, kept, inputs, layers, base, progress)
 
 
 def _built_image(assembly: Assembly) -> BuiltImage:

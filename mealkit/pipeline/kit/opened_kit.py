@@ -23,6 +23,7 @@ from mealkit.lock.claim_check import claim_problems
 from mealkit.lock.compare import Change
 from mealkit.lock.contract_check import contract_problems, contract_warnings
 from mealkit.lock.drift import drift, needs_network
+from mealkit.lock.hardware_check import hardware_problems
 from mealkit.lock.kit_parts import KitParts
 from mealkit.lock.operations_check import operations_problems
 from mealkit.lock.resolve import offline_lock, requests_of
@@ -145,6 +146,7 @@ def open_kit(
         *claim_problems(loaded.kit, engine.task, loaded.where),
         *contract_problems(loaded.kit, engine.task, loaded.where),
         *operations_problems(loaded.kit, engine.task, loaded.where),
+        *hardware_problems(loaded.kit, loaded.where),
     ]
     if problems:
         raise failures(problems)
