@@ -5,6 +5,7 @@ operator's log gets the message. A ``raise ValueError`` in the kit's own code is
 caller, with its message, as it is in a validator of pydantic. Imports only the standard library.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -42,8 +43,12 @@ def request_failure(error: BaseException, code_root: Path) -> MealkitError:
     if _refuses(error, code_root):
         said = _bounded(error) or "the kit's code refuses the input"
         return failure("REQUEST_INVALID", said, where="input")
-    sys.stderr.write("\n".join(_log_lines(error, code_root)) + "\n")
     where = line_of(error, code_root)
+    if os.environ.get("MEALKIT_DEV") == "on":  # the only caller is the author
+        traceback.print_exception(error)
+        lines = "\n".join(_log_lines(error, code_root)).replace(f"{code_root}/", "")
+        return failure("HANDLER_FAILED", lines, where=where)
+    sys.stderr.write("\n".join(_log_lines(error, code_root)) + "\n")
     at = f" at {where}" if where else ""
     name = type(error).__name__
     return failure("HANDLER_FAILED", f"the kit's code raised {name}{at}", where=where)

@@ -93,6 +93,7 @@ class WorkerPlan:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             **engine["environment"],
+            **({"MEALKIT_DEV": "on"} if environment.get("MEALKIT_DEV") == "on" else {}),
             "PYTHONPATH": places["MEALKIT_ENGINE_PATH"],
         }
 
@@ -206,6 +207,8 @@ def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | 
     """
     etc = environment.get("MEALKIT_ETC", DEFAULTS["MEALKIT_ETC"])
     listener = None
+    if environment.get("MEALKIT_DEV"):  # the lock may be another one a moment later
+        return None
     try:
         with open(f"{etc}/{LOCK_NAME}", "rb") as file:  # noqa: PTH123
             lock = json.load(file)
