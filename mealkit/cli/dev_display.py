@@ -55,8 +55,9 @@ class DevDisplay:
                 _show_saved(event)
             case Refused(problems):
                 _show_problems(problems, "the version before still answers; save again")
-            case Failed(problem):
-                _show_problems((problem,), "save again to start the next version")
+            case Failed(problem, is_answering):
+                then = "" if is_answering else "save again to start the next version"
+                _show_problems((problem,), then)
             case Answered():
                 _show_answered(event)
             case _:
@@ -88,14 +89,17 @@ class DevDisplay:
 def _show_saved(event: "Saved") -> None:
     what = ", ".join(event.files) + " saved" if event.files else "the kit differs from kit.lock"
     _put(f"{what}; recipe {event.recipe[:19]}", _YELLOW)
-    for line in change_lines(event.changes):
+    # A digest says nothing beside the lines that changed.
+    shown = (item for item in event.changes if not item.path.endswith(".sha256"))
+    for line in change_lines(shown):
         print_line(f"  {line}")
 
 
 def _show_problems(problems: Iterable[Problem], then: str) -> None:
     for problem in problems:
         print_problem(problem)
-    print_line(then)
+    if then:
+        print_line(then)
 
 
 def _show_ready(event: "Ready") -> None:

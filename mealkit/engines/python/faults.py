@@ -47,7 +47,8 @@ def request_failure(error: BaseException, code_root: Path) -> MealkitError:
     if os.environ.get("MEALKIT_DEV") == "on":  # the only caller is the author
         traceback.print_exception(error)
         lines = "\n".join(_log_lines(error, code_root)).replace(f"{code_root}/", "")
-        return failure("HANDLER_FAILED", lines, where=where)
+        hint = f"correct {where}" if where else None
+        return failure("HANDLER_FAILED", lines, where=where, hint=hint)
     sys.stderr.write("\n".join(_log_lines(error, code_root)) + "\n")
     at = f" at {where}" if where else ""
     name = type(error).__name__

@@ -50,9 +50,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A version of the kit cannot start, or its engine ended."""
+    """A version of the kit cannot start, its engine ended, or its first answer failed."""
 
     problem: Problem
+    is_answering: bool = False
+    """Whether the version answers requests nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def event_json(event: DevEvent) -> Mapping[str, Any]:
     match event:
         case Refused(problems):
             return {**kind, "problems": [item.as_json() for item in problems]}
-        case Failed(problem):
-            return {**kind, "problem": problem.as_json()}
+        case Failed(problem, is_answering):
+            return {**kind, "problem": problem.as_json(), "is_answering": is_answering}
         case _:
             return {**kind, **asdict(event)}

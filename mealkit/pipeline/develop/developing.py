@@ -164,7 +164,7 @@ class _Session:
     def _read(self, line: str) -> None:
         self._last.append(line)
         for event in self._log.read(line):
-            if isinstance(event, Failed):
+            if isinstance(event, Failed) and not event.is_answering:
                 self._has_failed = True
             self._tell(event)
         container, lock = self._container.running, self._lock

@@ -106,6 +106,11 @@ def _problem(_: KitLog, form: Form) -> Iterator[DevEvent]:
         yield Failed(found)
 
 
+def _first_answer(_: KitLog, form: Form) -> Iterator[DevEvent]:
+    if (found := problem_of_json(form)) is not None:
+        yield Failed(found, is_answering=True)
+
+
 def _bug(_: KitLog, form: Form) -> Iterator[DevEvent]:
     yield Printed("stderr", str(form.get("error")))
 
@@ -122,6 +127,7 @@ _READERS: dict[str, Callable[[KitLog, Form], Iterator[DevEvent]]] = {
     "worker": KitLog._worker,  # noqa: SLF001
     "request": _request,
     "failed": _problem,
+    "first answer failed": _first_answer,
     "bug": _bug,
 }
 

@@ -219,10 +219,17 @@ class ServingContainer:
 
     async def _warm(self) -> None:
         self._lifecycle.move(Status.WARMING, "waiting for the answer to a first real request")
+        notes = []
         with self._phase("warming"):
-            notes = [await self._first_answer(warm(self._service))]
-            if self._first_case:
-                notes.append(await self._first_answer(self._first_case.ask()))
+            try:
+                notes.append(await self._first_answer(warm(self._service)))
+                if self._first_case:
+                    notes.append(await self._first_answer(self._first_case.ask()))
+            except MealkitError as error:
+                # The author may try other requests with what they have written so far.
+                if self._startup.edits is None or self._supervisor.exited.done():
+                    raise
+                self._journal.error("first answer failed", **error.problems[0].as_json())
         self._lifecycle.move(Status.READY, "; ".join(["answering requests", *filter(None, notes)]))
 
     async def _first_answer(self, asking: Coroutine[Any, Any, str | None]) -> str | None:
@@ -236,6 +243,8 @@ class ServingContainer:
         except WorkerLostError as error:
             raise await self._supervisor.explain_loss("at its first request") from error
         except MealkitError as error:
+            if self._startup.edits is not None:  # the author sees the log
+                raise
             raise await self._supervisor.with_log(error) from error
 
     async def _check_engine(self) -> None:

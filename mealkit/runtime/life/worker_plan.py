@@ -198,6 +198,13 @@ class Spawned:
         os.close(self.stdin)
         self.stdin = None
 
+    def drop(self) -> None:
+        """End a worker that was never released; leave any other one as it is."""
+        if self.stdin is not None:
+            for descriptor in (self.stdin, self.stdout, self.stderr):
+                os.close(descriptor)
+            self.stdin = None
+
 
 def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | None":
     """Start the container's worker before anything else; it waits until it is released.
