@@ -86,6 +86,11 @@ class Home:
         return self.root / "deployments"
 
     @property
+    def edits(self) -> Path:
+        """The files of kits that are edited, as their containers see them."""
+        return self.root / "edits"
+
+    @property
     def runs(self) -> Path:
         """Running sandboxes: their records and logs."""
         return self.root / "runs"
