@@ -78,6 +78,12 @@ class KitError(MealkitError):
     exit_code = 3
 
 
+class UsageError(KitError):
+    """The command line is wrong, as its exit code says for what click finds, too."""
+
+    exit_code = 2
+
+
 class LockError(MealkitError):
     """The lock is missing, stale or wrong."""
 
@@ -571,6 +577,6 @@ CATALOGUE: dict[str, Entry] = {
     # Everything else
     "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --json > report.json"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),
-    "USAGE": Entry("the command's options contradict each other", _CALLER, KitError, 400, "see --help"),
+    "USAGE": Entry("an argument or an option of the command is missing, wrong, or contradicts another", _CALLER, UsageError, 400, "see --help"),
     "INTERNAL": Entry("mealkit itself failed", _UPSTREAM, MealkitError, 500, "report it with the log"),
 }  # fmt: skip
