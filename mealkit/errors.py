@@ -312,6 +312,7 @@ CATALOGUE: dict[str, Entry] = {
     "KIT_IMPORT_EXCLUDED": Entry("the kit's code imports a package that runtime.exclude leaves out", _AUTHOR, KitError, 400, "delete the package from runtime.exclude, or the import"),
     "KIT_HARDWARE": Entry("the kit states less memory or disk space than it certainly needs", _AUTHOR, KitError, 400, "delete the line, so that mealkit lock works it out; or state more"),
     "KIT_EXISTS": Entry("the folder for a new kit already exists", _CALLER, KitError, 409, "choose another name, or delete the folder"),
+    "KIT_PREPARE": Entry("the kit's script, which makes what cannot be downloaded, failed", _AUTHOR, KitError, 400, "read its output, then run it again: bash SCRIPT"),
     # Weights and other inputs
     "WEIGHTS_PICKLE": Entry("a weight file is a pickle, which runs code when loaded", _AUTHOR, SourceError, 400, "convert it to safetensors, or set model.allow_pickle: true after reading the code that created it"),
     "WEIGHTS_FORMAT": Entry("a weight file is not safetensors, GGUF, ONNX, external data of one of the kit's ONNX graphs, JSON or plain text", _AUTHOR, SourceError, 400, "convert the file, or leave it out of model.weights"),

@@ -12,6 +12,15 @@ from mealkit.engines.hyperparameters import (
     GenerationHyperparameters,
     RerankingHyperparameters,
 )
+from mealkit.engines.new_kits import (
+    CHAT,
+    CHAT_GRAPH,
+    LABELS,
+    RANKING,
+    SENTENCES,
+    SENTENCES_GRAPH,
+    graph_of,
+)
 from mealkit.engines.onnx.traits import TRAITS
 from mealkit.engines.other_values import another_file, kept
 from mealkit.engines.published_models import (
@@ -93,6 +102,12 @@ RECIPE = Recipe(
     features=tokenizer_features,
     demand=_demand,
     traits=TRAITS,
+    new_kits={
+        Task.GENERATION: CHAT.with_files(CHAT_GRAPH),
+        Task.EMBEDDINGS: SENTENCES.with_files(SENTENCES_GRAPH),
+        Task.CLASSIFICATION: LABELS.with_files(graph_of("tiny-classifier")),
+        Task.RERANKING: RANKING.with_files(graph_of("tiny-reranker")),
+    },
     published_models=PublishedModels(
         weights="onnx",
         suits=_suits,
