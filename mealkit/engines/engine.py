@@ -11,6 +11,7 @@ from importlib.resources.abc import Traversable
 from pydantic import BaseModel, JsonValue
 
 from mealkit.engines.demand import Use, no_demand
+from mealkit.engines.needed_files import Needs, no_files
 from mealkit.engines.published_models import PublishedModels
 from mealkit.errors import Problem
 from mealkit.kit.load import LoadedKit
@@ -117,6 +118,10 @@ class Recipe:
     """Whether a kit without weight files is rejected."""
     check: Callable[[LoadedKit, Values], list[Problem]] = no_problems
     """Returns the problems of a kit whose fields are valid one by one, given all its settings."""
+
+    needed_files: Needs = no_files
+    """Returns the files below /models that it needs for a task with these hyperparameters and
+    settings."""
 
     @property
     def new_kit(self) -> Traversable:

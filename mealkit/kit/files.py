@@ -22,6 +22,7 @@ from mealkit.kit.confidential import (
 )
 from mealkit.kit.document import Document
 from mealkit.kit.document import Path as FieldPath
+from mealkit.kit.making_scripts import made_by
 from mealkit.kit.search import Search, TooManyError, has_wildcard
 from mealkit.kit.wording import dotted
 from mealkit.names import loose_path_fault
@@ -42,6 +43,7 @@ _LOCK_NAME = "kit.lock"
 # The maximum number of suspected secrets that are reported for one file.
 _MOST_SIGHTS = 3
 _IMAGE_PATHS = ("oci:", "oci-archive:")
+_Words = tuple[str, str | None]
 
 
 def decoded(data: bytes) -> tuple[str, tuple[str, str] | None]:
@@ -223,9 +225,11 @@ class KitFiles:
             if path is None:
                 continue
             if not path.exists():
-                self._report("KIT_FILE_MISSING", place, f"{name} does not exist")
+                hint = made_by(self._folder, name)
+                self._report("KIT_FILE_MISSING", place, f"{name} does not exist", hint)
             elif path.is_dir():
-                names = self._found(search, f"{name}/*.whl", place, f"{name} contains no wheel")
+                missing = f"{name} contains no wheel", made_by(self._folder, name)
+                names = self._found(search, f"{name}/*.whl", place, missing)
                 found += [self._folder / item for item in names if self._is_wheel(item, place)]
             elif path.suffix != ".whl":
                 self._report("KIT_INVALID", place, f"{name} is not a wheel", "name a .whl file")
@@ -267,7 +271,7 @@ class KitFiles:
             yield path, ("runtime", "base", "reference")
 
     def _found(
-        self, search: Search, pattern: str, place: FieldPath, missing: str | None = None
+        self, search: Search, pattern: str, place: FieldPath, missing: _Words | None = None
     ) -> list[str]:
         """Return the files in the kit's folder that match a pattern; no match is a problem."""
         try:
@@ -284,7 +288,8 @@ class KitFiles:
         if has_wildcard(pattern):  # the lock cannot contain itself
             found = [name for name in found if name != _LOCK_NAME]
         if not found:
-            self._report("KIT_FILE_MISSING", place, missing or f"{pattern} does not exist")
+            message, hint = missing or (f"{pattern} does not exist", None)
+            self._report("KIT_FILE_MISSING", place, message, hint)
         return found
 
     def _is_wheel(self, name: str, place: FieldPath) -> bool:
