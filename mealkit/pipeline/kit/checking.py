@@ -13,6 +13,7 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.code_syntax import syntax_findings
 from mealkit.pipeline.kit.needed_weights import needed_problems
 from mealkit.pipeline.kit.opened_kit import open_kit
+from mealkit.pipeline.kit.placeholder_checks import kit_placeholders
 from mealkit.pipeline.kit.wheel_checks import wheel_problems
 from mealkit.progress import SILENT, Progress
 
@@ -60,7 +61,7 @@ def check_kit(
         "runtime.exclude": about.runtime.exclude,
         f"the engine {kit.parts.recipe.name}": kit.parts.recipe.excludes,
     }
-    warnings = (*kit.warnings, *code.warnings, *stale)
+    warnings = (*kit.warnings, *code.warnings, *kit_placeholders(kit), *stale)
     return CheckReport(about.name, about.version, warnings, paths, excluded)
 
 
