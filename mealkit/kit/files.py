@@ -22,7 +22,7 @@ from mealkit.kit.confidential import (
 )
 from mealkit.kit.document import Document
 from mealkit.kit.document import Path as FieldPath
-from mealkit.kit.preparation import prepare_hint
+from mealkit.kit.making_scripts import made_by
 from mealkit.kit.search import Search, TooManyError, has_wildcard
 from mealkit.kit.wording import dotted
 from mealkit.names import loose_path_fault
@@ -43,6 +43,7 @@ _LOCK_NAME = "kit.lock"
 # The maximum number of suspected secrets that are reported for one file.
 _MOST_SIGHTS = 3
 _IMAGE_PATHS = ("oci:", "oci-archive:")
+_Words = tuple[str, str | None]
 
 
 def decoded(data: bytes) -> tuple[str, tuple[str, str] | None]:
@@ -205,17 +206,18 @@ class KitFiles:
     def wheels(self) -> tuple[Path, ...]:
         """Return the local wheels' files."""
         found: list[Path] = []
-        search, fix = Search(self._folder, self._bounds), prepare_hint(self._document)
+        search = Search(self._folder, self._bounds)
         for index, name in _items(_part(self._document.data, "runtime"), "wheels"):
             place: FieldPath = ("runtime", "wheels", index)
             path = self._inside(name, place) if _relative(name) else None
             if path is None:
                 continue
             if not path.exists():
-                self._report("KIT_FILE_MISSING", place, f"{name} does not exist", fix)
+                hint = made_by(self._document, name)
+                self._report("KIT_FILE_MISSING", place, f"{name} does not exist", hint)
             elif path.is_dir():
-                none = (f"{name} contains no wheel", fix)
-                names = self._found(search, f"{name}/*.whl", place, none)
+                missing = f"{name} contains no wheel", made_by(self._document, name)
+                names = self._found(search, f"{name}/*.whl", place, missing)
                 found += [self._folder / item for item in names if self._is_wheel(item, place)]
             elif path.suffix != ".whl":
                 self._report("KIT_INVALID", place, f"{name} is not a wheel", "name a .whl file")
@@ -262,11 +264,7 @@ class KitFiles:
             yield path, ("runtime", "base", "reference")
 
     def _found(
-        self,
-        search: Search,
-        pattern: str,
-        place: FieldPath,
-        missing: tuple[str, str | None] | None = None,
+        self, search: Search, pattern: str, place: FieldPath, missing: _Words | None = None
     ) -> list[str]:
         """Return the files that match a pattern; no match is the problem ``missing``."""
         try:

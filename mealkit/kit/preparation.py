@@ -1,4 +1,4 @@
-"""The command for a kit's script that makes what cannot be downloaded; hints name it."""
+"""The script that a kit names in ``runtime.prepare``, and the command that runs it."""
 
 import shlex
 from pathlib import Path
@@ -19,13 +19,3 @@ def prepare_script(document: Document) -> Path | None:
 def prepare_command(script: Path) -> str:
     """Return the line for a shell that runs the script."""
     return f"bash {shlex.quote(str(script))}"
-
-
-def prepare_hint(document: Document) -> str | None:
-    """Return what to do about missing files that the kit's script makes; None without a script."""
-    script = prepare_script(document)
-    return (
-        None
-        if script is None
-        else f"run the kit's script, which makes it: {prepare_command(script)}"
-    )

@@ -12,6 +12,7 @@ from mealkit.engines.hyperparameters import (
     GenerationHyperparameters,
     RerankingHyperparameters,
 )
+from mealkit.engines.needed_files import model_files
 from mealkit.engines.new_kits import CHAT, LABELS, RANKING, SENTENCES
 from mealkit.engines.other_values import EVERY_OTHER, kept
 from mealkit.engines.published_models import (
@@ -131,6 +132,7 @@ RECIPE = Recipe(
     memory_bytes=640 * 1024 * 1024,
     features=tokenizer_features,
     check=_problems,
+    needed_files=model_files([("model.safetensors",), ("model.safetensors.index.json",)]),
     demand=_demand,
     products={
         "transformers": ("huggingface", "transformers"),
