@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-OUTPUT_MARK = "x-file"
-"""The member of an output's schema that says that the output is a file."""
+from mealkit.runtime.api.file_schema import OUTPUT_MARK
+
 JSON_TYPE = "application/json"
 ANY_BYTES = "application/octet-stream"
 """The type with which a caller asks for a file of whatever type."""

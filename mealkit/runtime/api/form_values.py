@@ -6,12 +6,13 @@ that is none stays one, so that the error about it is that of a request in JSON.
 
 import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
 from mealkit.errors import MealkitError, failure
-from mealkit.runtime.api.file_schema import FILE_FORMAT
+from mealkit.runtime.api.file_schema import FILE_FORMAT, alternatives
 from mealkit.runtime.api.form_data import Part
 from mealkit.runtime.api.reading import MAX_DEPTH, MAX_VALUES
 from mealkit.untrusted import UntrustedError, parse_json
@@ -80,7 +81,7 @@ class _Kind:
     @classmethod
     def of(cls, schema: Any, root: Schema, depth: int = 0) -> "_Kind":
         """Read a schema; one that says nothing, or too much, is that of a text."""
-        ways = list(_ways(schema, root, 0))[:_MOST_WAYS]
+        ways = list(islice(alternatives(schema, root), _MOST_WAYS))
         types = {way["type"] for way in ways if isinstance(way.get("type"), str)}
         for way in ways:
             values = [*way.get("enum", ()), *([way["const"]] if "const" in way else [])]
@@ -100,24 +101,6 @@ _PARAMETER_KINDS = {
     "seed": _Kind(frozenset({"integer"})),
     "stream": _Kind(frozenset({"boolean"})),
 }
-
-
-def _ways(schema: Any, root: Schema, depth: int) -> Iterator[Mapping[str, Any]]:
-    """Yield the alternatives of a schema, without references."""
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
-        return
-    if isinstance(reference := schema.get("$ref"), str):
-        here: Any = root
-        for part in reference.removeprefix("#/").split("/"):
-            here = here.get(part) if isinstance(here, Mapping) else None
-        yield from _ways(here, root, depth + 1)
-        return
-    for name in ("anyOf", "oneOf", "allOf"):
-        if isinstance(ways := schema.get(name), list):
-            for way in ways[:_MOST_WAYS]:
-                yield from _ways(way, root, depth + 1)
-            return
-    yield schema
 
 
 def _type_of(value: Any) -> str:

@@ -59,6 +59,8 @@ class ServedModel:
     """The inputs that the kit's data contract has rules for."""
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The request of the kit's first case for each endpoint that a case is for, by its path."""
+    example_files: Mapping[str, str] = field(default_factory=dict)
+    """The paths of files in the kit's folder, by the input of the first case that has files."""
     readable: Readable = field(default=as_they_are)
     """Rewrites the messages that the chat template would lose, if the engine does not."""
     checks_tokens: bool = field(default=True)
@@ -90,6 +92,7 @@ class ServedModel:
             binds_only_strict=traits_of(lock.engine.name).binds_only_strict,
             checks_tokens=traits_of(lock.engine.name).checks_tokens,
             examples=examples_of(lock),
+            example_files=next((dict(case.files) for case in lock.cases if case.files), {}),
             body=body_limit(lock.serving.model_dump(include={"max_body"}), lock.engine.settings),
             contract_inputs=frozenset(lock.data.inputs if lock.data else ()),
         )

@@ -1,8 +1,13 @@
 """Files in and out of a paper's own code: forms, one limit, and a file as the answer."""
 
+import base64
 import json
+import shutil
+import subprocess
+from html import unescape
 
 import pytest
+from openapi_spec_validator import validate
 from runtime.conftest import python_kit, with_code
 
 HANDLER = '''
@@ -195,6 +200,66 @@ def test_a_page_of_another_origin_may_not_send_a_form(kit):
 
 
 def _url(data):
-    import base64  # noqa: PLC0415
-
     return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+def test_the_description_has_the_inputs_and_the_output(kit):
+    """With their names, bounds, defaults, choices and words; files as files; valid, as OpenAPI 3.1."""
+    description = kit.client.get("/openapi.json").json()
+    validate(description)
+    post = description["paths"]["/v1/predict"]["post"]
+    schemas = description["components"]["schemas"]
+    assert post["description"].startswith("Paint a picture's frame.\n\nWith a border")
+    taken = schemas["Input"]["properties"]
+    assert taken["width"] | {"title": ""} == {
+        "default": 2, "description": "Of the border.", "maximum": 9, "minimum": 1, "type": "integer",
+        "title": "",
+    }  # fmt: skip
+    assert taken["style"]["enum"] == ["plain", "gilded"]
+    assert taken["image"]["format"] == "data-url"
+    assert taken["image"]["description"] == "The picture to frame."
+    form = post["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["properties"]["image"] == {
+        "type": "string", "format": "binary", "description": "The picture to frame.",
+    }  # fmt: skip
+    assert form["properties"]["extra"]["items"] == {"type": "string", "format": "binary"}
+    assert form["properties"]["width"] == taken["width"]
+    assert form["required"] == ["image"]
+    assert "application/octet-stream" in post["responses"]["200"]["content"]
+    assert post["requestBody"]["content"]["application/json"]["example"]["input"].keys() == {
+        "image"
+    }
+
+
+def test_the_calls_on_the_page_work(kit, tmp_path):
+    """Each as it is shown, in a folder with a file of the input's name."""
+    page = kit.client.get("/docs").text
+    for said in ("Of the border.", "plain | gilded", "integer from 1 to 9", "2 if left out."):
+        assert said in page
+    calls = [unescape(part.partition("</pre>")[0]) for part in page.split('<pre tabindex="0">')[1:]]
+    with_files, plain = [call for call in calls if call.startswith("curl")]
+    assert "-F 'image=@\"image\"'" in with_files
+    (tmp_path / "image").write_bytes(PNG)
+    run(with_files, tmp_path)
+    assert (tmp_path / "output").read_bytes() == PNG[:8] + repr(DEFAULTS).encode()
+    answer = json.loads(run(plain, tmp_path))
+    assert answer["output"].startswith("data:text/plain;base64,")
+
+
+def run(call, folder):
+    program = shutil.which("curl") or pytest.skip("this machine has no curl")
+    command = call.replace("curl", f"{program} -sSf", 1)
+    done = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_start_says_where_things_are(kit):
+    """The page to a browser, addresses to a program; each of them is there."""
+    found = kit.client.get("/").json()
+    assert (found["kit"], found["model"]) == ("kit 1.0", "stand-in")
+    for name in ("docs", "openapi", "metadata", "ready"):
+        assert kit.client.get(found[name]).status_code == 200
+    assert found["endpoints"] == [f"{str(kit.client.base_url).rstrip('/')}/v1/predict"]
+    page = kit.client.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert page.headers["content-type"].startswith("text/html")
