@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import yardstick
-from benchmarks.figures import Row, Table, against, show_bytes, within
+from benchmarks.figures import Row, Table, against, show_bytes, show_seconds, within
 from benchmarks.lab import Lab, disk_bytes
-from benchmarks.measured import CannotMeasureError, Run, measure, take_turns
+from benchmarks.measured import CannotMeasureError, Run, measure, median, take_turns
 from benchmarks.synthetic import SyntheticKit
 
 _BUDGET_SECONDS = 5.0
@@ -49,9 +49,11 @@ def engine_layers(lab: Lab) -> Iterator[Table]:
                 records_bytes / size_bytes,
             )
         )
+        cpu = {name: median([run.cpu_seconds for run in runs]) for name, runs in field.runs.items()}
+        shares = ", ".join(f"{name} {show_seconds(found)}" for name, found in cpu.items() if found)
         note = (
             f"The engine is onnx with {_LARGE}. The first build of that layer took"
-            f" {show_bytes(first_bytes)} of disk, wheels included."
+            f" {show_bytes(first_bytes)} of disk, wheels included. CPU time: {shares}."
         )
     yield Table("One more package beside a large engine", rows, [note])
 
