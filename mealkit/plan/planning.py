@@ -331,6 +331,7 @@ def _labels(lock: Lock) -> dict[str, str]:
         "org.opencontainers.image.vendor": about.owner.team,
         "dev.mealkit.kit": f"{about.name}:{about.version}",
         "dev.mealkit.recipe": str(lock.recipe),
+        "dev.mealkit.salt": str(lock.salt),
         "dev.mealkit.owner": canonical_json(about.owner.model_dump(mode="json")).decode(),
         ANNOTATION: canonical_json(lock.requirements.model_dump(mode="json")).decode(),
     }

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mealkit.assembly.lean import lean_image, weight_layers
-from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
+from mealkit.containers.container import (
+    LABEL_HOME,
+    LABEL_KEYS,
+    LoadedImage,
+    Mount,
+    RunSpec,
+    UnpackedRoot,
+)
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import image_name
@@ -97,9 +104,14 @@ def spec_of(
         architecture=_foreign(image),
         labels=image.labels
         | labels(request.overrides)
-        | {"dev.mealkit.stop-seconds": str(lock.serving.stop_seconds)},
+        | {
+            "dev.mealkit.stop-seconds": str(lock.serving.stop_seconds),
+            LABEL_HOME: home.id,
+            LABEL_KEYS: "required" if request.keys else "none",
+        },
         stop_seconds=lock.serving.stop_seconds,
         records=records,
+        is_published=request.is_published,
     )
 
 

@@ -89,6 +89,8 @@ class Service:
     journal: Journal
     recipe: str = field(init=False)
     """The recipe digest, computed once."""
+    salt: str = field(init=False)
+    """The salt digest, computed once."""
     max_body_bytes: int = field(init=False)
     traits: EngineTraits = field(init=False)
     """The engine's traits."""
@@ -122,6 +124,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
+        self.salt = str(self.lock.salt)
         self.traits = traits_of(self.lock.engine.name)
         self.attribution = Attribution.of(self.lock)
         self.served = ServedModel.of(self.lock)

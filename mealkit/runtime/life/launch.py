@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mealkit.addresses import LOOPBACK
 from mealkit.digest import Digest
 from mealkit.errors import (
     CATALOGUE,
@@ -89,7 +90,7 @@ class _Launch:
         with ExitStack() as stack:
             _, _, opened = self._begun or (None, None, None)
             listener = stack.enter_context(_listen(settings, self._environment, opened))
-            host, port, *_ = listener.getsockname()
+            host, port = _address_of(listener)
             if passed_listener(self._environment) is not None:
                 # The socket's address, not the setting, decides whether callers need a key.
                 settings = self.settings = replace(settings, host=host)
@@ -235,6 +236,14 @@ def _listen(
         message = f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"
         hint = "set MEALKIT_HOST and MEALKIT_PORT to a free address"
         raise failure(code, message, where="MEALKIT_PORT", hint=hint) from error
+
+
+def _address_of(listener: socket.socket) -> tuple[str, int]:
+    """Return where callers come from; a Unix socket is on this machine, and has no port."""
+    if listener.family == socket.AF_UNIX:
+        return LOOPBACK, 0
+    host, port, *_ = listener.getsockname()
+    return host, port
 
 
 def _read(settings: Settings) -> bytes:

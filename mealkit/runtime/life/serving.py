@@ -351,7 +351,7 @@ def _server_config(service: Service, connections: AcceptedConnections) -> uvicor
         service.metrics.failed(fault)
         request_id, status = new_request_id(), status_of(fault)
         service.journal.info("request", request_id=request_id, status=status, code=fault.code)
-        return refusal_bytes(fault, service.recipe, request_id)
+        return refusal_bytes(fault, service.recipe, service.salt, request_id)
 
     return uvicorn.Config(
         create_app(service),
