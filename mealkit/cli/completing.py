@@ -38,15 +38,14 @@ def _completed(context: typer.Context, incomplete: str, *sources: Source) -> lis
 
 
 def _stored(home: "Home") -> Iterable[str]:
-    from mealkit.stores.local import LocalStore
+    # Not by the store and by deployments' files: their modules take longer than the completion.
+    from mealkit.oci.index import Index
 
-    return LocalStore(home.store).index().names()
+    return Index.read(home.store / "index.json").names()
 
 
 def _deployed(home: "Home") -> Iterable[str]:
-    from mealkit.pipeline.deployment_files import deployment_names
-
-    return deployment_names(home)
+    return home.deployment_names()
 
 
 def _running(home: "Home") -> Iterable[str]:
