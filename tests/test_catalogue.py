@@ -50,6 +50,7 @@ COMPUTED = {
     "trust/rule_results.py": "the result's own code, which its rule gave it",
     "preflight/finding.py": "the finding's own code, which a check gave it",
     "sources/model_artifact.py": "the code of a source for that of a registry, from the table at its top",
+    "engines/python/faults.py": "by the status that a refusal states, from the table at its top",
     "runtime/attribution.py": "its callers' constants: ENGINE_START, ENGINE_DIED and ENGINE_ANSWER",
     "runtime/life/launch.py": "of two codes, chosen by errno in the lines above",
     "evidence/recognition.py": "the rule's own code, from the tables of messages",

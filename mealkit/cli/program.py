@@ -29,6 +29,7 @@ from mealkit.cli import (
     dashboard,
     deploy,
     deploy_to,
+    dev,
     diff,
     down,
     embed,
@@ -161,6 +162,7 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
         (
             ("new", new.new, new.EXAMPLES),
             ("check", check.check, check.EXAMPLES),
+            ("dev", dev.dev, dev.EXAMPLES),
             ("schema", schema.schema, schema.EXAMPLES),
             ("lock", lock.lock, lock.EXAMPLES),
             ("build", build.build, build.EXAMPLES),

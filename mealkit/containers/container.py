@@ -16,6 +16,7 @@ from mealkit.errors import failure
 
 LABEL_KIT = "dev.mealkit.kit"
 LABEL_RECIPE = "dev.mealkit.recipe"
+LABEL_SALT = "dev.mealkit.salt"
 LABEL_RUN = "dev.mealkit.run"
 """Set on containers that mealkit started; other containers are not listed."""
 LABEL_HOME = "dev.mealkit.home"
@@ -205,6 +206,11 @@ class Container:
     exit: Exit | None = None
     restarts: int | None = None
     """How often the client started it again by itself; None: it does not count that."""
+
+    @property
+    def salt(self) -> str:
+        """The salt digest of its kit; empty for images that do not state one."""
+        return self.labels.get(LABEL_SALT, "")
 
     @property
     def needs_key(self) -> bool:

@@ -109,6 +109,11 @@ class Home:
         return []
 
     @property
+    def edits(self) -> Path:
+        """The files of kits that are edited, as their containers see them."""
+        return self.root / "edits"
+
+    @property
     def runs(self) -> Path:
         """Running sandboxes: their records and logs."""
         return self.root / "runs"

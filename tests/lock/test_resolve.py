@@ -112,6 +112,7 @@ CHANGES_TO_ANSWERS = {
     "prompts": {"passage": {"file": "prompts/query.jinja"}},
     "prompts.query.file": "prompts/other.jinja",
     "prompts.query.variables": ["text"],
+    "system_prompt": {"prompt": "query", "placement": "before"},
     "hyperparameters.pooling": "cls",
     "hyperparameters.max_length": 128,
     "hyperparameters.normalize": False,

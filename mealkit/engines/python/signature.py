@@ -24,8 +24,9 @@ from pydantic_core import PydanticSerializationError
 from mealkit.engines.python.config import HandlerConfig
 from mealkit.engines.python.faults import start_failure
 from mealkit.engines.python.file_types import incoming, outgoing, outgoing_untyped, with_files
+from mealkit.engines.python.input_problems import input_problems
 from mealkit.engines.python.request_files import RequestFiles
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, failure, failures
 from mealkit.worker.interface import PredictionSchema
 
 _STREAMS = (
@@ -34,9 +35,6 @@ _STREAMS = (
     collections.abc.AsyncIterator,
     collections.abc.AsyncGenerator,
 )
-
-# Reporting one of them means building all of them: a large list may have one for each item.
-_MOST_MISTAKES = 1000
 
 
 class Signature:
@@ -77,12 +75,12 @@ class Signature:
         """Check an input and return the arguments of ``predict``.
 
         Raises:
-            RequestError: ``REQUEST_INVALID`` and others, with the field.
+            RequestError: ``REQUEST_INVALID`` and others, with a problem for each field.
         """
         try:
             found = self._input.model_validate_json(json.dumps(dict(values)), context=files)
         except ValidationError as error:
-            raise self._refusal(error) from error
+            raise failures(input_problems(error, values, self._input)) from error
         return {name: getattr(found, f"p{index}") for index, name in enumerate(self._names)}
 
     def write(self, result: Any, files: RequestFiles) -> Any:
@@ -139,25 +137,6 @@ class Signature:
                 hint = "make the class a pydantic model, or make the path a parameter"
                 raise failure("ENGINE_START", message, where=self._config.file, hint=hint)
         return PredictionSchema(taken, given, self.streams)
-
-    def _refusal(self, error: ValidationError) -> MealkitError:
-        if error.error_count() > _MOST_MISTAKES:
-            message = f"input has {error.error_count()} mistakes"
-            return failure("REQUEST_INVALID", message, where="input")
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = _dotted(("input", *first["loc"]))
-        hint: str | None = None
-        match first["type"]:
-            case "extra_forbidden":
-                known = ", ".join(self._names) or "none"
-                message = f"{where} is not an input of this kit"
-                hint = f"its inputs are {known}"
-            case "missing":
-                message = f"{where} is missing"
-            case _:
-                text = str(first["msg"])
-                message = f"{where}: {text[:1].lower()}{text[1:].rstrip('.')}"
-        return failure("REQUEST_INVALID", message, where=where, hint=hint)
 
 
 def _require_finite(value: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.errors import Problem, failure, failures
 from mealkit.files.whole import write_whole
-from mealkit.lock.compare import Change, compare
+from mealkit.lock.compare import Change, compare_locks, without_restatements
 from mealkit.lock.resolve import Upgrade, resolve
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
@@ -18,10 +18,11 @@ from mealkit.recipe.lock import Lock, lock_bytes
 
 @dataclass(frozen=True, slots=True)
 class LockReport:
-    """The result of locking: the path of the lock, its recipe, and the changes in it."""
+    """The result of locking: the path of the lock, its digests, and the changes in it."""
 
     path: Path
     recipe: Digest
+    salt: Digest
     changes: tuple[Change, ...]
     created: bool
 
@@ -93,8 +94,13 @@ def _locked(
         from mealkit.pipeline.kit.first_rows import require_testable
 
         require_testable(kit, lock, home)
-    before = kit.lock.model_dump(mode="json") if kit.lock else {}
-    changes = tuple(compare(before, lock.model_dump(mode="json"))) if kit.lock else ()
+    if lock.system_prompt is not None:
+        from mealkit.pipeline.kit.system_role import require_system_role
+
+        require_system_role(kit, lock, home)
+    changes = tuple(without_restatements(compare_locks(kit.lock, lock))) if kit.lock else ()
     if lock != kit.lock:
         write_whole(kit.lock_path, lock_bytes(lock), mode=0o644)
-    return lock, LockReport(kit.lock_path, lock.recipe, changes, created=kit.lock is None)
+    return lock, LockReport(
+        kit.lock_path, lock.recipe, lock.salt, changes, created=kit.lock is None
+    )

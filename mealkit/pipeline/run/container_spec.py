@@ -52,6 +52,8 @@ class Runnable:
     lock: Lock
     built_here: bool
     """Whether it was built from a kit by this command."""
+    stored_as: str | None = None
+    """Its name in the container engine, after ``mealkit-run/``; None: the kit's."""
 
     @property
     def kit(self) -> str:
@@ -169,7 +171,7 @@ def _content(
 
     task = progress.task("loading", sum(layer.blob.size_bytes for layer in image.layers))
     with client.connected("load the image") as sdk:
-        name = f"mealkit-run/{shown.kit}"
+        name = f"mealkit-run/{shown.stored_as or shown.kit}"
         if not shown.built_here and holder_of(name, image, sdk):
             name = f"mealkit-run/by-digest:{image.digest.hex}"
         report = load(image, [name], sdk, task.advance)

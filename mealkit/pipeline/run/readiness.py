@@ -52,6 +52,8 @@ class Trust:
     """Whether its gateway is ours: built by this command, on a base that mealkit builds."""
     memory_bytes: int | None = None
     """Its memory limit."""
+    stated_bytes: int | None = None
+    """The memory that its kit asks for."""
 
     @classmethod
     def of(cls, lock: Lock, *, built_here: bool, memory_bytes: int | None) -> "Trust":
@@ -60,7 +62,7 @@ class Trust:
         claims = (
             Attribution.of(lock) if is_ours else Attribution(runs_own_code=True, uses_gpu=False)
         )
-        return cls(claims, is_ours, memory_bytes)
+        return cls(claims, is_ours, memory_bytes, lock.requirements.memory_bytes)
 
     @classmethod
     def of_image(cls, memory_bytes: int | None) -> "Trust":
@@ -191,6 +193,7 @@ def problem_of_end(lines: list[str], how: Exit, what: str, trust: Trust) -> Prob
         signal_name=how.signal,
         killed_for_memory=how.out_of_memory,
         memory_limit_bytes=trust.memory_bytes,
+        memory_stated_bytes=trust.stated_bytes,
     )
     found = recognise(evidence)
     if found is not None:

@@ -13,6 +13,7 @@ from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.task_endpoints import case_endpoint
 from mealkit.runtime.api.prompt_set import Prompts
+from mealkit.runtime.api.system_message import SystemMessage
 from mealkit.runtime.api.template_messages import Readable, as_they_are
 from mealkit.runtime.engine_traits import traits_of
 from mealkit.untrusted import shown
@@ -47,6 +48,8 @@ class ServedModel:
     hyperparameters: Mapping[str, Any]
     overrides: Mapping[str, Override]
     prompts: Prompts
+    system: SystemMessage | None = field(default=None)
+    """The system prompt of each conversation, if the kit pins one."""
     aliases: frozenset[str] = field(default=frozenset())
     """Other names of the model for callers."""
     requires_room: bool = field(default=False)
@@ -73,6 +76,7 @@ class ServedModel:
         Raises:
             LockError: ``LOCK_INVALID``, a prompt is not a template.
         """
+        prompts = Prompts(lock.prompts)
         return cls(
             model=lock.model.name,
             engine=lock.engine.name,
@@ -80,7 +84,8 @@ class ServedModel:
             features=frozenset(lock.engine.features),
             hyperparameters=lock.hyperparameters,
             overrides=lock.overrides,
-            prompts=Prompts(lock.prompts),
+            prompts=prompts,
+            system=SystemMessage.of(lock, prompts),
             aliases=frozenset(lock.serving.model_aliases),
             requires_room=traits_of(lock.engine.name).requires_room,
             binds_only_strict=traits_of(lock.engine.name).binds_only_strict,

@@ -22,7 +22,7 @@ from mealkit.runtime.gateway.events import Events
 from mealkit.runtime.gateway.fingerprint import Fingerprint
 from mealkit.runtime.gateway.reply import KeepAlive, Reply
 from mealkit.runtime.gateway.service import Service
-from mealkit.runtime.worker_client.engine_errors import problem_of
+from mealkit.runtime.worker_client.engine_errors import problems_of
 from mealkit.runtime.worker_client.pool import WorkerLostError
 
 # A larger answer is converted in a thread, so that other requests are not blocked.
@@ -55,10 +55,13 @@ class Answering:
             self._note_failure(request, error)
             if not reply.has_begun:
                 raise
-            await reply.fail(self._service.explain(error))
+            self._service.explain(error)
+            await reply.fail(error.problems)
 
     async def _answer(self, request: Request, reply: Reply) -> None:
         service = self._service
+        if service.settings.is_edited:
+            await service.version_ready()
         service.require_ready()
         limit_seconds = service.lock.serving.timeout_seconds
         try:
@@ -121,9 +124,8 @@ class Answering:
             "POST", asked.target, asked.body, _trace_headers()
         ) as stream:
             if stream.status != 200:
-                raise failures(
-                    [service.attribution.of_answer(problem_of(await stream.rest(), service.traits))]
-                )
+                answer = await stream.rest()
+                raise service.attribution.of_answer(problems_of(answer, service.traits))
             await reply.begin()
             while piece := await stream.piece():
                 if data := events.take(piece):
@@ -134,8 +136,8 @@ class Answering:
                     if self._fingerprint:
                         data = self._fingerprint.of_events(data)
                     await reply.events(data)
-                if events.problem:
-                    raise failures([service.attribution.of_answer(events.problem)])
+                if events.problems:
+                    raise service.attribution.of_answer(events.problems)
         if not events.is_done:
             raise failure("ENGINE_ANSWER", "the engine's stream ended before its last event")
         usage = usage_in(events.usage) if events.usage else TokenUsage()
@@ -146,9 +148,7 @@ class Answering:
         """Return the worker's whole answer; raise its errors."""
         answer = await self._service.upstream.request("POST", target, body, _trace_headers())
         if answer.status != 200:
-            raise failures(
-                [self._service.attribution.of_answer(problem_of(answer, self._service.traits))]
-            )
+            raise self._service.attribution.of_answer(problems_of(answer, self._service.traits))
         return answer.body
 
     def _note_failure(self, request: Request, error: MealkitError) -> None:

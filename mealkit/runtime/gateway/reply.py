@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from types import TracebackType
 
 from starlette.requests import ClientDisconnect
@@ -29,6 +30,7 @@ class Reply:
         self._request_id = request_id
         self._seed: int | None = None
         self._warnings = ""
+        self._system_prompt = ""
         self._form: StreamForm | None = None
         self.wrote_seconds = 0.0
         """When the last event was sent, by the clock of the event loop."""
@@ -39,6 +41,7 @@ class Reply:
         """Prepare the answer to a request that was read."""
         self._seed = asked.seed
         self._warnings = asked.data_warnings
+        self._system_prompt = asked.system_prompt
         self._form = asked.stream_form() if asked.stream_form else None
 
     async def whole(self, body: bytes) -> None:
@@ -81,9 +84,9 @@ class Reply:
         """End a stream."""
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def fail(self, fault: Problem) -> None:
-        """End a stream with a problem; stop waiting if the caller does not read it."""
-        error = problem_content(fault, self._request_id)
+    async def fail(self, problems: Sequence[Problem]) -> None:
+        """End a stream with problems; stop waiting if the caller does not read it."""
+        error = problem_content(problems[0], self._request_id, others=problems[1:])
         if self._form:
             events = self._form.fail(error)
         else:
@@ -100,6 +103,8 @@ class Reply:
             headers.append((b"x-mealkit-seed", b"%d" % self._seed))
         if self._warnings:
             headers.append((b"x-mealkit-data-warnings", self._warnings.encode()))
+        if self._system_prompt:
+            headers.append((b"x-mealkit-system-prompt", self._system_prompt.encode()))
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-from mealkit.errors import RequestError, failure, failures
+from mealkit.errors import RequestError, failure
 from mealkit.recipe.kit import Feature, Task
 from mealkit.recipe.task_endpoints import first_case
 from mealkit.runtime.api.chat import CHAT
@@ -16,7 +16,7 @@ from mealkit.runtime.api.predict import PREDICT
 from mealkit.runtime.api.reading import MAX_DEPTH
 from mealkit.runtime.api.rerank import RERANK
 from mealkit.runtime.gateway.service import Service
-from mealkit.runtime.worker_client.engine_errors import problem_of
+from mealkit.runtime.worker_client.engine_errors import problems_of
 from mealkit.untrusted import parse_json
 
 _TEXT = "a first sentence, so that the first caller does not wait"
@@ -90,7 +90,7 @@ async def probe(service: Service, *, likelihoods: bool = False) -> None:
         case Task.GENERATION if Feature.CHAT in service.served.features:
             messages = [{"role": "user", "content": _TEXT}]
             fields = {"messages": messages, "logprobs": wants}
-            await _ask(service, CHAT, {**fields, **_few(service)})
+            await _chat(service, {**fields, **_few(service)})
         case Task.GENERATION:
             fields = {"prompt": _TEXT, "logprobs": 1 if wants else None}
             await _ask(service, COMPLETIONS, {**fields, **_few(service)})
@@ -102,6 +102,17 @@ async def probe(service: Service, *, likelihoods: bool = False) -> None:
             _learn_schema(service, await worker_answer(service, "GET", "/schema"))
         case _:
             assert_never(task)
+
+
+async def _chat(service: Service, values: Mapping[str, Any]) -> None:
+    try:
+        await _ask(service, CHAT, values)
+    except RequestError as error:
+        if service.served.system is None:
+            raise
+        # The request is mealkit's own, so it is the system prompt that the model does not take.
+        message = f"the model does not accept the system prompt: {error.problems[0].message}"
+        raise failure("KIT_SYSTEM_ROLE", message, where="system_prompt") from error
 
 
 async def _ask(service: Service, endpoint: Endpoint, values: Mapping[str, Any]) -> bytes:
@@ -124,7 +135,7 @@ async def worker_answer(service: Service, method: str, target: str, body: bytes 
     """
     answer = await service.upstream.request(method, target, body)
     if answer.status != 200:
-        raise failures([service.attribution.of_answer(problem_of(answer, service.traits))])
+        raise service.attribution.of_answer(problems_of(answer, service.traits))
     return answer.body
 
 
