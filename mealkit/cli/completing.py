@@ -102,8 +102,8 @@ def deployed_names(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def problem_codes(incomplete: str) -> list[str]:
-    """Return the codes of problems, in whatever case they are typed."""
-    return [code for code in CATALOGUE if code.startswith(incomplete.upper())]
+    """Return the codes of problems."""
+    return [code for code in CATALOGUE if code.startswith(incomplete)]
 
 
 def engine_names(incomplete: str) -> list[str]:
