@@ -16,12 +16,17 @@ from mealkit.pipeline.kit.checking import check_kit
 from mealkit.pipeline.publish.pushing import PushRequest, push_target
 from mealkit.progress import SILENT
 
+# Each test has a kit of its own, in which only what it shows is wrong.
 HANDLER = """class Handler:
     def predict(self, text: str) -> str:
         return text
 """
 HERE = "{}.{}".format(*sys.version_info)
-_GENERATION = {"model.license": "MIT", "model.task": "generation"}
+_OF_TASK: dict[str, dict[str, Any]] = {
+    "embeddings": {"pooling": "mean", "normalize": True},
+    "classification": {"function": "softmax"},
+    "generation": {"max_tokens": 8, "temperature": 0, "chat_template": "none"},
+}
 
 
 def problems(folder: Path, home: Home) -> tuple[Problem, ...]:
@@ -64,6 +69,8 @@ def python_kit(folder: Path, text: str = HANDLER, python: str = HERE) -> Path:
 def files_kit(folder: Path, engine: str, task: str, files: list[str], **settings: Any) -> Path:
     """A kit whose weights are these files of a folder."""
     little_kit(folder)
+    for left in (folder / "weights").iterdir():
+        left.unlink()
     for name in files:
         data = b"{}"
         if name.endswith(".safetensors"):
@@ -78,9 +85,7 @@ def files_kit(folder: Path, engine: str, task: str, files: list[str], **settings
         form["runtime"].update(engine=engine, settings=settings)
         form["model"]["task"] = task
         form["model"]["weights"][0]["files"] = files
-        form["hyperparameters"] = {"max_length": 16}
-        if task == "embeddings":
-            form["hyperparameters"] |= {"pooling": "mean", "normalize": True}
+        form["hyperparameters"] = {"max_length": 16, **_OF_TASK[task]}
 
     edit_kit(folder, change)
     return folder
@@ -130,7 +135,12 @@ def test_newer_syntax_is_checked_by_the_kits_python_or_not_at_all(tmp_path, home
         ("onnx", "classification", ["model.onnx", "tokenizer.json"], ["config.json"]),
         ("onnx", "generation", ["model.onnx", "tokenizer.json"], ["genai_config.json"]),
         ("transformers", "embeddings", ["model.safetensors"], ["config.json", "tokenizer.json"]),
-        ("transformers", "generation", ["config.json", "vocab.json"], ["model.safe", "merges.txt"]),
+        (
+            "transformers",
+            "generation",
+            ["config.json", "vocab.json"],
+            ["model.safe", "tokenizer.json"],
+        ),
         ("llama-cpp", "embeddings", ["tokenizer.json"], ["model.gguf"]),
         ("vllm", "generation", ["config.json", "tokenizer.json"], ["*.safetensors"]),
     ],
