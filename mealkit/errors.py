@@ -314,6 +314,7 @@ CATALOGUE: dict[str, Entry] = {
     "KIT_CODE_UNCHECKED": Entry("a file of the kit's code can only be read by a newer Python than those of this machine", _AUTHOR, KitError, 400, "install the kit's Python, for example with uv python install, and check again"),
     "KIT_HARDWARE": Entry("the kit states less memory or disk space than it certainly needs", _AUTHOR, KitError, 400, "delete the line, so that mealkit lock works it out; or state more"),
     "KIT_EXISTS": Entry("the folder for a new kit already exists", _CALLER, KitError, 409, "choose another name, or delete the folder"),
+    "KIT_PREPARE": Entry("the kit's script, which makes what cannot be downloaded, failed", _AUTHOR, KitError, 400, "read its output, then run it again: bash SCRIPT"),
     # Weights and other inputs
     "WEIGHTS_PICKLE": Entry("a weight file is a pickle, which runs code when loaded", _AUTHOR, SourceError, 400, "convert it to safetensors, or set model.allow_pickle: true after reading the code that created it"),
     "WEIGHTS_FORMAT": Entry("a weight file is not safetensors, GGUF, ONNX, external data of one of the kit's ONNX graphs, JSON or plain text", _AUTHOR, SourceError, 400, "convert the file, or leave it out of model.weights"),

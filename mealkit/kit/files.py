@@ -4,7 +4,6 @@ Works even if other parts of the kit are wrong, so that all problems are reporte
 Returns a problem for a file outside of the kit's bounds, or one that looks like a secret.
 """
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from mealkit.kit.confidential import (
     MAX_SCANNED_BYTES,
     addresses_with_passwords,
     secret_name,
+    secret_problem,
     secrets_in,
 )
 from mealkit.kit.document import Document
@@ -83,18 +83,6 @@ def file_entries(data: Any) -> Iterator[tuple[Any, FieldPath]]:
     datasets = _part(data, "datasets")
     for name, entry in datasets.items() if isinstance(datasets, dict) else ():
         yield entry, ("datasets", name)
-
-
-def secret_problem(name: str, what: str, where: str | None) -> Problem:
-    """Return the problem that a file looks like a secret; the hint has the line that allows it."""
-    word = name if name.replace("/", "").replace(".", "").isalnum() else json.dumps(name)
-    return problem(
-        "KIT_SECRET",
-        f"{name} looks like {what}",
-        hint=f"remove it from the kit; or, if it may be public, "
-        f"write into kit.yaml: allow_secrets: [{word}]",
-        where=where,
-    )
 
 
 class KitFiles:
@@ -225,10 +213,10 @@ class KitFiles:
             if path is None:
                 continue
             if not path.exists():
-                hint = made_by(self._folder, name)
+                hint = made_by(self._document, name)
                 self._report("KIT_FILE_MISSING", place, f"{name} does not exist", hint)
             elif path.is_dir():
-                missing = f"{name} contains no wheel", made_by(self._folder, name)
+                missing = f"{name} contains no wheel", made_by(self._document, name)
                 names = self._found(search, f"{name}/*.whl", place, missing)
                 found += [self._folder / item for item in names if self._is_wheel(item, place)]
             elif path.suffix != ".whl":
@@ -238,7 +226,12 @@ class KitFiles:
         return tuple(found)
 
     def check_places(self) -> None:
-        """Check that the folders of weights and the base image are within the bounds."""
+        """Check that the folders of weights and the base image are within the bounds.
+
+        Also that ``runtime.prepare`` is a text in the kit's folder.
+        """
+        if script := _relative(_part(_part(self._document.data, "runtime"), "prepare")):
+            self._text(script, ("runtime", "prepare"), "KIT_INVALID")
         for path, place in self._folders():
             try:
                 self._bounds.resolve(source_folder(self._folder, path))
@@ -273,7 +266,7 @@ class KitFiles:
     def _found(
         self, search: Search, pattern: str, place: FieldPath, missing: _Words | None = None
     ) -> list[str]:
-        """Return the files in the kit's folder that match a pattern; no match is a problem."""
+        """Return the files that match a pattern; no match is the problem ``missing``."""
         try:
             found = search.glob(pattern)
         except ValueError as error:

@@ -1,7 +1,7 @@
 """Finds the script of a kit that makes a missing file, so that a problem can name its command.
 
-Reads the scripts as text and never runs them. A script is taken to make a file if it names the
-file, or the folder that the file is in.
+Reads the scripts as text and never runs them. A kit can name its script in ``runtime.prepare``.
+Otherwise a script is taken to make a file if it names the file, or the folder that the file is in.
 """
 
 import re
@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from mealkit.kit.bounds import Bounds, OutsideError
+from mealkit.kit.document import Document
+from mealkit.kit.preparation import prepare_command, prepare_script
 from mealkit.untrusted import UntrustedError, read_file
 
 _MOST_BYTES = 64 * 1024
@@ -17,12 +19,16 @@ _MOST_SCRIPTS = 20
 _INTERPRETERS = {".sh": "bash", ".py": "python3"}
 
 
-def making_command(folder: Path, names: Sequence[str]) -> str | None:
+def making_command(document: Document, names: Sequence[str]) -> str | None:
     """Return the command of a kit's script that makes one of these files; None without one.
 
-    ``names`` are paths in the kit's ``folder``, or names of what is made, the best one first.
+    The script that ``runtime.prepare`` names makes all of them. ``names`` are paths in the kit's
+    folder, or names of what is made, the best one first.
     """
-    scripts = list(_scripts(folder))
+    stated = prepare_script(document)
+    if stated is not None:
+        return prepare_command(stated)
+    scripts = list(_scripts(Path(document.name).parent))
     for word in _words(names):
         named = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
         for path, text in scripts:
@@ -31,9 +37,9 @@ def making_command(folder: Path, names: Sequence[str]) -> str | None:
     return None
 
 
-def made_by(folder: Path, name: str) -> str | None:
+def made_by(document: Document, name: str) -> str | None:
     """Return a hint with the command that makes a file or folder of a kit; None without one."""
-    command = making_command(folder, [name])
+    command = making_command(document, [name])
     return command and f"make it: {command}"
 
 

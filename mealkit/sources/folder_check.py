@@ -136,7 +136,7 @@ class _Check:
         if found is None:
             return None
         paths = [f"{found.path}/{name}" for name in found.files if name in problem.message]
-        return making_command(Path(self.document.name).parent, paths or [f"{found.path}/"])
+        return making_command(self.document, paths or [f"{found.path}/"])
 
 
 def _part(data: Any, name: str) -> Any:

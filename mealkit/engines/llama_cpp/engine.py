@@ -10,6 +10,7 @@ from mealkit.engines.engine import Recipe, Values, tokenizer_features
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
 from mealkit.engines.llama_cpp.traits import TRAITS
 from mealkit.engines.needed_files import NeededFiles, named_template
+from mealkit.engines.new_kits import CHAT_GGUF, NewKit
 from mealkit.engines.other_values import (
     EVERY_OTHER,
     Other,
@@ -173,6 +174,10 @@ RECIPE = Recipe(
     demand=_demand,
     computes_in="fp16",
     traits=TRAITS,
+    new_kits={
+        Task.GENERATION: CHAT_GGUF,
+        Task.EMBEDDINGS: NewKit("vectors of a tiny Llama, which mean nothing", CHAT_GGUF.files),
+    },
     is_usual_for=lambda weights, _generates: weights == "gguf",
     published_models=PublishedModels(
         weights="gguf",

@@ -14,6 +14,15 @@ from mealkit.engines.hyperparameters import (
     RerankingHyperparameters,
 )
 from mealkit.engines.needed_files import NeededFiles, named_template
+from mealkit.engines.new_kits import (
+    CHAT,
+    CHAT_GRAPH,
+    LABELS,
+    RANKING,
+    SENTENCES,
+    SENTENCES_GRAPH,
+    graph_of,
+)
 from mealkit.engines.onnx.traits import TRAITS
 from mealkit.engines.other_values import another_file, kept
 from mealkit.engines.published_models import (
@@ -108,6 +117,12 @@ RECIPE = Recipe(
     features=tokenizer_features,
     demand=_demand,
     traits=TRAITS,
+    new_kits={
+        Task.GENERATION: CHAT.with_files(CHAT_GRAPH),
+        Task.EMBEDDINGS: SENTENCES.with_files(SENTENCES_GRAPH),
+        Task.CLASSIFICATION: LABELS.with_files(graph_of("tiny-classifier")),
+        Task.RERANKING: RANKING.with_files(graph_of("tiny-reranker")),
+    },
     needed_files=lambda *of: tuple(_needed_files(*of)),
     published_models=PublishedModels(
         weights="onnx",

@@ -13,6 +13,7 @@ from mealkit.engines.hyperparameters import (
     RerankingHyperparameters,
 )
 from mealkit.engines.needed_files import model_files
+from mealkit.engines.new_kits import CHAT, LABELS, RANKING, SENTENCES
 from mealkit.engines.other_values import EVERY_OTHER, kept
 from mealkit.engines.published_models import (
     Comments,
@@ -138,6 +139,12 @@ RECIPE = Recipe(
         "torch": ("linuxfoundation", "pytorch"),
     },
     traits=TRAITS,
+    new_kits={
+        Task.GENERATION: CHAT,
+        Task.EMBEDDINGS: SENTENCES,
+        Task.CLASSIFICATION: LABELS,
+        Task.RERANKING: RANKING,
+    },
     is_usual_for=lambda weights, generates: weights == "safetensors" and not generates,
     published_models=PublishedModels(
         weights="safetensors",
