@@ -38,15 +38,14 @@ def _completed(context: typer.Context, incomplete: str, *sources: Source) -> lis
 
 
 def _stored(home: "Home") -> Iterable[str]:
-    from mealkit.stores.local import LocalStore
+    # Not by the store and by deployments' files: their modules take longer than the completion.
+    from mealkit.oci.index import Index
 
-    return LocalStore(home.store).index().names()
+    return Index.read(home.store / "index.json").names()
 
 
 def _deployed(home: "Home") -> Iterable[str]:
-    from mealkit.pipeline.deployment_files import deployment_names
-
-    return deployment_names(home)
+    return home.deployment_names()
 
 
 def _running(home: "Home") -> Iterable[str]:
@@ -103,8 +102,8 @@ def deployed_names(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def problem_codes(incomplete: str) -> list[str]:
-    """Return the codes of problems, in whatever case they are typed."""
-    return [code for code in CATALOGUE if code.startswith(incomplete.upper())]
+    """Return the codes of problems."""
+    return [code for code in CATALOGUE if code.startswith(incomplete)]
 
 
 def engine_names(incomplete: str) -> list[str]:

@@ -76,6 +76,7 @@ from mealkit.cli import (
 from mealkit.cli.crash import crash_problem
 from mealkit.cli.options import Session
 from mealkit.cli.output import print_problem, print_problems_json
+from mealkit.cli.words_of_peers import PEERS
 from mealkit.errors import CATALOGUE, MealkitError, Problem, problem
 from mealkit.untrusted import shown
 
@@ -100,6 +101,13 @@ class Program(TyperGroup):
         """Record whether --json was given, also for errors in the verb's options."""
         ctx.meta[_AS_JSON] = "--json" in args
         return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the verb; for a word of another tool, say what it is called here."""
+        word = args[0] if args else ""
+        if word in PEERS and word not in self.commands:
+            ctx.fail(f"No such command '{word}'. Here it is: {PEERS[word]}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  click passes it
         """Write the verbs in chapters, with their summaries in one column."""

@@ -21,6 +21,8 @@ LABEL_RUN = "dev.mealkit.run"
 """Set on containers that mealkit started; other containers are not listed."""
 LABEL_HOME = "dev.mealkit.home"
 """The id of the home from which a container was started."""
+LABEL_IMAGE = "dev.mealkit.image"
+"""The digest of the image in the store, which the container's own may lack weights of."""
 LABEL_KEYS = "dev.mealkit.keys"
 """Whether callers need a key: ``required`` or ``none``."""
 

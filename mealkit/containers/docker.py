@@ -128,6 +128,18 @@ class DockerClient:
             mine = [item for item in found if item.labels.get(LABEL_RUN) == item.name]
             return sorted((self._ours(item, host) for item in mine), key=lambda item: item.name)
 
+    def holder(self, name: str) -> Container | None:
+        """Return the container that has a name, whoever started it; None if the name is free."""
+        import docker.errors  # noqa: PLC0415
+
+        with self.connected(f"look for {name}") as client:
+            try:
+                theirs = client.containers.get(name)
+            except docker.errors.NotFound:
+                return None
+            # The engine also finds a container by the first digits of its id.
+            return self._ours(theirs, remote_host(client)) if theirs.name == name else None
+
     def state(self, name: str) -> Container:
         """Read the state of one container again.
 

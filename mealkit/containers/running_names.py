@@ -60,7 +60,7 @@ def _names_at(path: Path, home_id: str) -> Iterator[str]:
 
 def _name_of(item: Any, home_id: str) -> Iterator[str]:
     labels = item.get("Labels") if isinstance(item, dict) else None
-    if isinstance(labels, dict) and labels.get(LABEL_HOME, home_id) == home_id:
+    if isinstance(labels, dict) and labels.get(LABEL_HOME) == home_id:
         name = labels.get(LABEL_RUN)
         if isinstance(name, str):
             yield name

@@ -104,6 +104,10 @@ class Sandbox:
         """List the sandboxes that were started here, running or ended, by name."""
         return [record.now() for record in records(self._state)]
 
+    def holder(self, name: str) -> Container | None:
+        """Return the sandbox that has a name, running or ended; None if the name is free."""
+        return next((item for item in self.list() if item.name == name), None)
+
     def state(self, name: str) -> Container:
         """Read the state of one sandbox again.
 

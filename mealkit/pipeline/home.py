@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,11 @@ class Home:
         return self.root / "roots"
 
     @property
+    def loaded(self) -> Path:
+        """Which images this home loaded into container engines. Without it they are not removed."""
+        return self.root / "loaded"
+
+    @property
     def uploads(self) -> Path:
         """The records of uploads that killed pushes left in registries."""
         return self.root / "uploads"
@@ -91,6 +97,16 @@ class Home:
     def deployments(self) -> Path:
         """The deployments of this machine: their revisions and histories. Prune keeps them."""
         return self.root / "deployments"
+
+    def deployment_names(self) -> list[str]:
+        """Return the names of the deployments of this machine."""
+        with suppress(FileNotFoundError):
+            return sorted(
+                path.name
+                for path in self.deployments.iterdir()
+                if (path / "deployment.json").is_file() and not path.name.startswith(".")
+            )
+        return []
 
     @property
     def edits(self) -> Path:

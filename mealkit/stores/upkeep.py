@@ -66,6 +66,26 @@ def prune(
         return Pruned(freed_bytes, tuple(bad))
 
 
+def unneeded_bytes(store: LocalStore, *, nameless: bool, in_use: Container[str] = ()) -> int:
+    """Return what ``prune`` would free in the store's own folders, without deleting anything.
+
+    Raises:
+        StoreError: ``BLOB_DAMAGED`` or ``BLOB_MISSING``: the blobs that an image needs are not
+            known.
+    """
+    if not store.root.is_dir():
+        return 0
+    index = _kept_index(store, store.index(), in_use, nameless=nameless, damaged=False)
+    needed = _needed(store, index)
+    needed |= Attached(store).needs(needed)
+    return sum(
+        store.stored_bytes(digest) or 0
+        for folder in (store.blobs, store.recipes)
+        for digest in folder.digests()
+        if digest not in needed
+    )
+
+
 def refresh_sources(image: Image, store: LocalStore, advance: Advance = silent) -> None:
     """Hash the sources of virtual layers again if their times or their place on disk changed.
 

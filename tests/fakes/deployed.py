@@ -77,6 +77,9 @@ class FileClient:
     def list(self) -> list[Container]:
         return [self._read(path) for path in sorted(self.folder.glob("*.json"))]
 
+    def holder(self, name: str) -> Container | None:
+        return next((item for item in self.list() if item.name == name), None)
+
     def state(self, name: str) -> Container:
         if not self._path(name).exists():
             raise failure("CONTAINER_NOT_FOUND", f"there is no container {name}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mealkit.assembly.lean import lean_image, weight_layers
 from mealkit.containers.container import (
     LABEL_HOME,
+    LABEL_IMAGE,
     LABEL_KEYS,
     LoadedImage,
     Mount,
@@ -19,6 +20,7 @@ from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import image_name
 from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.image.loaded_images import note_loaded
 from mealkit.pipeline.machine.clients import ContainerClient, clients
 from mealkit.pipeline.machine.stated_needs import Stated
 from mealkit.pipeline.run.caller_access import access_of
@@ -107,6 +109,7 @@ def spec_of(
         | {
             "dev.mealkit.stop-seconds": str(lock.serving.stop_seconds),
             LABEL_HOME: home.id,
+            LABEL_IMAGE: str(image.digest),
             LABEL_KEYS: "required" if request.keys else "none",
         },
         stop_seconds=lock.serving.stop_seconds,
@@ -172,6 +175,7 @@ def _content(
         if not shown.built_here and holder_of(name, image, sdk):
             name = f"mealkit-run/by-digest:{image.digest.hex}"
         report = load(image, [name], sdk, task.advance)
+    note_loaded(client.name, report.image_id, image.digest, home)
     task.done(f"{report.reused_layers} layers already present")
     return LoadedImage(report.image_id)
 
