@@ -144,11 +144,11 @@ class _Launch:
         with ExitStack() as stack:
             waiting_server = stack.enter_context(WaitingServer(listener, lifecycle))
             data = _read(settings)
+            lock = self.lock = _lock(data, settings)
             if edits is not None:  # its imports take longer than the gateway's next start
                 plan = _plan(data, settings, self._environment)
                 worker = Spawned(plan.command, plan.environment)
                 stack.callback(worker.drop)
-            lock = self.lock = _lock(data, settings)
             # Imports about half of the modules.
             from mealkit.runtime.life.start import Startup  # noqa: PLC0415
 
