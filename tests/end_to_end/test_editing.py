@@ -40,7 +40,8 @@ class Author:
             text=True,
         )
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self.url = self.told("ready")["url"]
 
     def told(self, event: str) -> dict[str, Any]:
@@ -69,6 +70,14 @@ class Author:
         partial.write_text(text)
         partial.replace(self.handler)
 
+    def end(self) -> None:
+        """End the process, if it still runs."""
+        self.process.terminate()
+        self.process.wait(PATIENCE_SECONDS)
+        self._reader.join(PATIENCE_SECONDS)
+        assert self.process.stdout
+        self.process.stdout.close()
+
     def _read(self) -> None:
         assert self.process.stdout
         for line in self.process.stdout:
@@ -95,8 +104,7 @@ def edit(tmp_path: Path, home: Home) -> Iterator[Callable[[str], Author]]:
 
     yield begin
     for author in began:
-        author.process.terminate()
-        author.process.wait(PATIENCE_SECONDS)
+        author.end()
 
 
 @pytest.mark.parametrize("client", ["sandbox", pytest.param("docker", marks=pytest.mark.docker)])
