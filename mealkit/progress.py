@@ -3,7 +3,8 @@
 A command creates one `Progress` and passes it down. A step that processes bytes gets a `Task`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from mealkit.errors import Problem
@@ -29,6 +30,10 @@ class Progress(Protocol):
 
     def phase(self, title: str) -> None:
         """Report the start of a new phase."""
+        ...
+
+    def step(self, title: str) -> AbstractContextManager[None]:
+        """Report a phase of which only the end is known; it lasts as long as the block."""
         ...
 
     def task(self, title: str, total_bytes: int | None) -> Task:
@@ -62,6 +67,12 @@ class Silent:
 
     def phase(self, title: str) -> None:
         """Do nothing."""
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Report the phase alone."""
+        self.phase(title)
+        yield
 
     def task(self, title: str, total_bytes: int | None) -> Task:  # noqa: ARG002
         """Return a task that reports nothing."""

@@ -4,7 +4,10 @@ A piece of work that takes long tells how far it is every few seconds, also in a
 """
 
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mealkit.cli.output import has_colour, json_text, print_problem, printable_line, say
@@ -45,6 +48,13 @@ class JsonLines(Quiet):
         """Show a warning."""
         _say_json({"warning": problem.as_json()})
 
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Write a line now and then while it lasts."""
+        work = _Work(title, None, "")
+        with _every_few_seconds(lambda: _say_json(work.as_json)):
+            yield
+
     def task(self, title: str, total_bytes: int | None) -> Task:
         """Start to count."""
         return _JsonTask(_Work(title, total_bytes, BYTES))
@@ -64,15 +74,17 @@ class _Work:
         self.done = 0
         self._started = time.monotonic()
         self._told = self._started
+        self._lock = threading.Lock()
 
     def advance(self, done: int) -> bool:
-        """Count; return whether a line about it is due."""
-        self.done += done
-        now = time.monotonic()
-        is_due = now - self._told >= LINE_SECONDS
-        if is_due:
-            self._told = now
-        return is_due
+        """Count, in any thread; return whether a line about it is due."""
+        with self._lock:
+            self.done += done
+            now = time.monotonic()
+            is_due = now - self._told >= LINE_SECONDS
+            if is_due:
+                self._told = now
+            return is_due
 
     @property
     def seconds(self) -> float:
@@ -83,10 +95,16 @@ class _Work:
     def so_far(self) -> str:
         """What is done, of how much, for people."""
         if self.total is None:
-            return self._amount(self.done)
+            return self._amount(self.done) if self.done else ""
         share = f" ({min(100, 100 * self.done // self.total)} %)" if self.total else ""
         done = _show(self.done) if self.things == BYTES else f"{self.done:,}"
         return f"{done} of {self._amount(self.total)}{share}"
+
+    @property
+    def as_json(self) -> dict[str, object]:
+        """The JSON form of a line about it."""
+        form = {"title": self.title, "done": self.done, "total": self.total, "unit": self.things}
+        return {"progress": {**form, "seconds": round(self.seconds, 1)}}
 
     @property
     def result(self) -> str:
@@ -105,10 +123,8 @@ class _JsonTask(SilentTask):
 
     def advance(self, done_bytes: int) -> None:
         """Count, and write a line if one is due."""
-        work = self._work
-        if work.advance(done_bytes):
-            form = {"title": work.title, "done": work.done, "total": work.total}
-            _say_json({"progress": {**form, "unit": work.things}})
+        if self._work.advance(done_bytes):
+            _say_json(self._work.as_json)
 
 
 class _LineTask:
@@ -133,6 +149,14 @@ class Lines(Quiet):
     def phase(self, title: str) -> None:
         """Write the title."""
         say(title)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Write the title, and a line now and then while it lasts."""
+        self.phase(title)
+        work = _Work(title, None, "")
+        with _every_few_seconds(lambda: say(f"{title}: {work.seconds:.0f} s")):
+            yield
 
     def task(self, title: str, total_bytes: int | None) -> Task:
         """Start to count."""
@@ -190,6 +214,16 @@ class Bars(Lines):
         )
         self._running: set[TaskID] = set()
 
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Write the title, and draw a bar without an end while it lasts."""
+        self.phase(title)
+        bar = self._bar(_Work("", None, ""))
+        try:
+            yield
+        finally:
+            self.end(bar.identity)
+
     def task(self, title: str, total_bytes: int | None) -> Task:
         """Draw a bar."""
         return self._bar(_Work(title, total_bytes, BYTES))
@@ -198,7 +232,7 @@ class Bars(Lines):
         """Draw a bar."""
         return self._bar(_Work(title, total, things))
 
-    def _bar(self, work: _Work) -> Task:
+    def _bar(self, work: _Work) -> _BarTask:
         if not self._running:
             self.progress.start()
         task = _BarTask(self, work)
@@ -211,6 +245,24 @@ class Bars(Lines):
         self._running.discard(identity)
         if not self._running:
             self.progress.stop()
+
+
+@contextmanager
+def _every_few_seconds(tell: Callable[[], None]) -> Iterator[None]:
+    """Call a function every few seconds, in a thread of its own, as long as the block lasts."""
+    over = threading.Event()
+
+    def tell_in_turn() -> None:
+        while not over.wait(LINE_SECONDS):
+            tell()
+
+    thread = threading.Thread(target=tell_in_turn, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _ended(work: _Work, note: str) -> str:

@@ -44,27 +44,29 @@ def no_files(_task: Task, _hyperparameters: Values, _settings: Values) -> Sequen
     return ()
 
 
-OLDER_TOKENIZERS = (
+# The forms of tokenizers that libraries convert to a tokenizer.json.
+_OLDER_TOKENIZERS = (
     ("tokenizer.model",),
     ("spiece.model",),
     ("sentencepiece.bpe.model",),
     ("vocab.txt",),
     ("vocab.json", "merges.txt"),
 )
-"""The forms of tokenizers that libraries convert to a tokenizer.json."""
 
 
 def model_files(
     weights: Sequence[tuple[str, ...]],
-    *,
     descriptions: Sequence[tuple[str, ...]] = (("config.json",),),
-    tokenizers: Sequence[tuple[str, ...]] = (("tokenizer.json",),),
+    *tokenizers: tuple[str, ...],
 ) -> Needs:
-    """Return the needs of an engine that reads a published model's folder, for every task."""
+    """Return the needs of an engine that reads a published model's folder, for every task.
+
+    ``tokenizers`` are the forms that it reads besides tokenizer.json and the older ones.
+    """
     own = (
         NeededFiles("the model's description", tuple(descriptions)),
         NeededFiles("the weights", tuple(weights)),
-        NeededFiles("the tokenizer", (*tokenizers, *OLDER_TOKENIZERS)),
+        NeededFiles("the tokenizer", (("tokenizer.json",), *tokenizers, *_OLDER_TOKENIZERS)),
     )
 
     def needs(task: Task, hyperparameters: Values, _settings: Values) -> Sequence[NeededFiles]:

@@ -66,11 +66,10 @@ class FolderReader:
         """Return the file's path in the folder, since a lock contains no local paths."""
         return FolderOrigin(file=name)
 
-    def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
+    def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:  # noqa: ARG002  of every reader
         """Return the file itself, after its bytes were verified."""
         ((digest, path),) = self._hashed([name])
         require_digest(name, expected, digest, self._at(name))
-        self._supplies.task.advance(size_bytes)
         return path
 
     def notices(self) -> list[Problem]:
@@ -102,7 +101,6 @@ class FolderReader:
         pinned = []
         for name, (digest, path) in zip(names, self._hashed(names), strict=True):
             ranges = FileRanges(path)
-            self._supplies.task.advance(ranges.size_bytes)
             pinned.append(PinnedFile(name, digest, ranges.size_bytes, ranges))
         return pinned
 

@@ -1,6 +1,7 @@
 """Wheels that a stored layer has are taken from it, and the layer's bytes do not depend on that."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -210,3 +211,13 @@ def test_a_full_disk_costs_the_record_only(bench, tmp_path, monkeypatch):
     assert not (tmp_path / "store" / "pieces").exists()
     monkeypatch.undo()
     assert data == bench.fresh("big")
+
+
+def test_two_builds_at_once_give_the_same_layers(bench, tmp_path):
+    """Each writes whole records, and a record is right whichever layer it names."""
+    store = tmp_path / "store"
+    bench.made(store, "big", "mid")
+    names = [("big", "mid", "own"), ("mid", "own"), ("big", "own"), ("big", "mid", "own")] * 2
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda group: bench.made(store, *group)[0], names))
+    assert made == [bench.fresh(*group) for group in names]

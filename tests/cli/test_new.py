@@ -155,6 +155,28 @@ def test_an_unknown_engine_is_refused(tmp_path):
     assert "onnx" in caught.value.problems[0].hint
 
 
+@pytest.mark.parametrize(
+    ("engine", "task", "message", "hint"),
+    [
+        (None, "soups", "there is no task 'soups'", "choose one of embeddings"),
+        (
+            "vllm",
+            "reranking",
+            "there is no template for reranking with the engine vllm",
+            "choose one of generation, embeddings; mealkit new --list shows all",
+        ),
+    ],
+)
+def test_a_template_that_does_not_exist_is_refused(engine, task, message, hint, tmp_path):
+    """With those that there are."""
+    with pytest.raises(MealkitError) as caught:
+        write_new_kit(tmp_path / "soup", engine, {}, task)
+    (found,) = caught.value.problems
+    assert (found.code, found.message) == ("KIT_INVALID", message)
+    assert found.hint.startswith(hint)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_there_stays(tmp_path):
     """A folder with anything in it, or a file, is not touched."""
     (tmp_path / "soup").mkdir()

@@ -31,7 +31,10 @@ def test_check_as_json(mealkit, kit):
     file.write_text(text.replace("  engine: onnx\n", "  engine: onnx\n  exclude: [sympy]\n"))
     form = json.loads(mealkit("check", "soup", "--json").stdout)
     assert (form["name"], form["version"]) == ("soup", "0.1.0")
-    assert [item["code"] for item in form["warnings"]] == ["KIT_PICKLE_ALLOWED"]
+    assert [item["code"] for item in form["warnings"]] == [
+        "KIT_PICKLE_ALLOWED",
+        *["KIT_PLACEHOLDER"] * 2,
+    ]
     assert form["lock"] == {"missing": True, "stale": []}
     assert form["excluded"]["runtime.exclude"] == ["sympy"]
     assert "flatbuffers" in form["excluded"]["the engine onnx"]

@@ -29,6 +29,8 @@ from mealkit.engines.python.request_files import RequestFiles
 from mealkit.errors import MealkitError, failure, failures
 from mealkit.worker.interface import PredictionSchema
 
+# Of the docstring, which the API's description shows.
+_ABOUT_CHARACTERS = 4000
 _STREAMS = (
     collections.abc.Iterator,
     collections.abc.Generator,
@@ -60,7 +62,9 @@ class Signature:
             gives = get_args(gives)[0]
         most = config.limits.max_file_bytes
         try:
-            self._input = self._input_model(parameters, hints)
+            handler = type(getattr(predict, "__self__", None))
+            about = inspect.getdoc(predict) or inspect.getdoc(handler) or ""
+            self._input = self._input_model(parameters, hints, about[:_ABOUT_CHARACTERS])
             self._output: TypeAdapter[Any] = TypeAdapter(
                 with_files(gives, outgoing(most), outgoing_untyped(most))
             )
@@ -114,7 +118,7 @@ class Signature:
         return parameter.name
 
     def _input_model(
-        self, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]
+        self, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any], about: str
     ) -> type[BaseModel]:
         fields: dict[str, Any] = {}
         for index, name in enumerate(self._names):
@@ -125,7 +129,9 @@ class Signature:
             taken: Any = with_files(hints[name], file)
             fields[f"p{index}"] = (Annotated[taken, Field(alias=name)], given)
         config = ConfigDict(extra="forbid", strict=True)
-        model: type[BaseModel] = create_model("Input", __config__=config, **fields)
+        model: type[BaseModel] = create_model(
+            "Input", __config__=config, __doc__=about or None, **fields
+        )
         return model
 
     def _schema(self) -> PredictionSchema:

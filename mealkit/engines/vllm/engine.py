@@ -377,9 +377,7 @@ RECIPE = Recipe(
     features=features,
     check=problems,
     needed_files=model_files(
-        [("*.safetensors",)],
-        descriptions=[("config.json",), ("params.json",)],
-        tokenizers=[("tokenizer.json",), ("tekken.json",)],
+        [("*.safetensors",)], [("config.json",), ("params.json",)], ("tekken.json",)
     ),
     demand=demand,
     products={

@@ -81,7 +81,7 @@ class _Session:
         self._lock: Lock | None = None
         self._began = time.monotonic()
         self._is_told = self._has_failed = self._is_refused = False
-        self._is_first = True
+        self._is_first = self._is_locked = True
 
     def begin(self, kit: OpenedKit) -> None:
         """Start the first version."""
@@ -114,7 +114,8 @@ class _Session:
                 self._live.put(lock)
                 self._lock, self._is_told, self._has_failed = lock, False, False
             else:
-                self._tell(Step("another container is needed: packages, weights or limits changed"))
+                if self._container.running:
+                    self._tell(Step("packages, weights or limits changed: a new container starts"))
                 self._start(kit, lock)
         except MealkitError as error:
             self._has_failed = True
@@ -137,12 +138,17 @@ class _Session:
         """Remove the container."""
         self._number += 1
         self._container.remove()
+        if not self._is_locked:
+            update = f"mealkit lock {self._request.target}"
+            self._tell(Step(f"kit.lock is older than the kit; to update it: {update}"))
 
     def _locked(self, kit: OpenedKit) -> Lock:
         """Return the kit's plain lock as it is now; resolve inputs only if they changed."""
+        self._is_locked = not kit.drift
         if kit.lock is not None and kit.is_resolved:
             lock = kit.lock_as_written()
         else:
+            self._is_locked = True
             lock = fresh_lock(kit, frozen=False, home=self._home, progress=self._progress)
         return plain_lock(lock, architecture())
 

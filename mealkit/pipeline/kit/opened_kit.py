@@ -202,8 +202,8 @@ def _current_weights(
     from mealkit.pipeline.kit.supplies import open_supplies
     from mealkit.sources.folder_changes import changed_weights
 
-    large = lock.requirements.weights_bytes > _LARGE_BYTES
-    task = progress.task("comparing local files", None) if large else SILENT_TASK
+    size = lock.requirements.weights_bytes
+    task = progress.task("comparing local files", size) if size > _LARGE_BYTES else SILENT_TASK
     with open_supplies(whole, kit.folder, kit.bounds, home, task) as supplies:
         current = changed_weights(kit.folder, whole.model, lock.model, supplies)
     task.done()
@@ -229,7 +229,7 @@ def _current_datasets(
 
     size = sum(file.size_bytes for name in entries for file in lock.datasets[name].files)
     is_large = size > _LARGE_BYTES
-    task = progress.task("comparing local data", None) if is_large else SILENT_TASK
+    task = progress.task("comparing local data", size) if is_large else SILENT_TASK
     with open_dataset_supplies(whole, kit.bounds, home, task) as supplies:
         current = changed_datasets(kit.folder, entries, lock.datasets, supplies)
     task.done()

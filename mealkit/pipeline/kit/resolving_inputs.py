@@ -61,9 +61,11 @@ class KitInputs:
         """Verify the publishers' signatures of the files; only the signatures are downloaded."""
         from mealkit.pipeline.kit.publisher_signatures import verify_publishers
 
-        self._progress.phase("verifying the publishers' signatures of the weights")
         folder, signers = self._kit.folder, self._kit.parts.signers
-        with open_supplies(kit, folder, self._kit.bounds, self._home, SILENT_TASK) as supplies:
+        with (
+            self._progress.step("verifying the publishers' signatures of the weights"),
+            open_supplies(kit, folder, self._kit.bounds, self._home, SILENT_TASK) as supplies,
+        ):
             return verify_publishers(kit, folder, signers, files, supplies)
 
     def packages(
@@ -72,16 +74,15 @@ class KitInputs:
         """Resolve Python packages to wheels."""
         from mealkit.sources.python_packages import resolve_packages
 
-        self._progress.phase(
-            f"resolving packages for {target.architecture}: {', '.join(requirements)}"
-        )
-        return resolve_packages(
-            requirements,
-            target,
-            excludes=excludes,
-            wheels=self._kit.local_wheels,
-            places=self._places(),
-        )
+        title = f"resolving packages for {target.architecture}: {', '.join(requirements)}"
+        with self._progress.step(title):
+            return resolve_packages(
+                requirements,
+                target,
+                excludes=excludes,
+                wheels=self._kit.local_wheels,
+                places=self._places(),
+            )
 
     def _places(self) -> dict[str, str]:
         """Return the line of kit.yaml of each of the kit's own requirements."""
@@ -111,26 +112,27 @@ class KitInputs:
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
         """Resolve the base to the digests of its packages, or of its manifest."""
         if base.source == "image":
-            self._progress.phase(f"resolving the base image {base.reference} for {architecture}")
-            return locked_base(base, self._kit.folder, self._kit.bounds, architecture)
+            title = f"resolving the base image {base.reference} for {architecture}"
+            with self._progress.step(title):
+                return locked_base(base, self._kit.folder, self._kit.bounds, architecture)
         from mealkit.sources.debian.known_packages import DebianMemory
         from mealkit.sources.debian.mirrors import debian_mirrors
         from mealkit.sources.debian.resolver import resolve_base
 
-        self._progress.phase(
-            f"resolving Debian {base.suite} with Python {python} for {architecture}"
-        )
-        packages = resolve_base(
-            base.suite,
-            python,
-            architecture,
-            more=base.packages,
-            allow_unsigned=base.allow_unsigned,
-            mirrors=debian_mirrors(),
-            cache=self._home.indexes,
-            memory=DebianMemory(self._home.debian),
-            places={python: self._kit.where(("runtime", "python")), **self._debian_places(base)},
-        )
+        title = f"resolving Debian {base.suite} with Python {python} for {architecture}"
+        places = {python: self._kit.where(("runtime", "python")), **self._debian_places(base)}
+        with self._progress.step(title):
+            packages = resolve_base(
+                base.suite,
+                python,
+                architecture,
+                more=base.packages,
+                allow_unsigned=base.allow_unsigned,
+                mirrors=debian_mirrors(),
+                cache=self._home.indexes,
+                memory=DebianMemory(self._home.debian),
+                places=places,
+            )
         return LockedDebianBase(suite=base.suite, packages=packages)
 
     def _debian_places(self, base: DebianBase) -> dict[str, str]:

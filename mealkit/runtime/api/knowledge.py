@@ -100,6 +100,25 @@ class Liveness(AnswerPart):
     """The kit's status."""
 
 
+class Start(AnswerPart):
+    """Where things are: the addresses of the page, the description and the endpoints."""
+
+    kit: str
+    """The kit's name and version."""
+    model: str
+    """The model's name, as requests have it."""
+    docs: str
+    """The page for people: try the kit, and read what it is."""
+    openapi: str
+    """The OpenAPI description."""
+    metadata: str
+    """The exact versions and limits."""
+    ready: str
+    """Whether the kit is ready."""
+    endpoints: list[str]
+    """The endpoints that use the engine."""
+
+
 class Description(AnswerPart):
     """The OpenAPI description of this kit."""
 
@@ -121,6 +140,7 @@ class Knowledge:
 _FINE = {200: "The answer."}
 
 KNOWLEDGE: tuple[Knowledge, ...] = (
+    Knowledge("/", "Say where things are; a browser gets the page", Start, _FINE),
     Knowledge("/v1/models", "List the one model, under each of its names", ModelList, _FINE),
     Knowledge("/v1/models/{name}", "Describe the one model", ModelCard, _FINE),
     Knowledge("/v1/metadata", "Describe this kit", Metadata, _FINE),

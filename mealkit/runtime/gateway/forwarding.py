@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from mealkit.errors import MealkitError, failure, failures
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
+from mealkit.runtime.api.file_answer import Accepted, FileAnswer, file_of
 from mealkit.runtime.api.prompt_length import COUNTING_PATH
 from mealkit.runtime.api.usage import TokenUsage, usage_in, usage_of
 from mealkit.runtime.exchanges import EXCHANGE
@@ -91,18 +92,32 @@ class Answering:
                 counted = await self._count(asked.length_check.body)
                 asked = replace(asked, body=asked.length_check.fitted(asked.body, counted))
             request.state.reached = EXCHANGE.get().reached_seconds = time.perf_counter()
-            await (self._streamed if asked.streams else self._whole)(asked, reply)
+            if asked.streams:
+                await self._streamed(asked, reply)
+            else:
+                await self._whole(asked, reply, self._accepted(request))
         except MealkitError as error:
             if asked.renamed is None:
                 raise
             raise failures([asked.renamed(problem) for problem in error.problems]) from error
 
+    def _accepted(self, request: Request) -> Accepted | None:
+        """Return the types that a caller accepts, if the answer may be a file."""
+        stated = request.headers.get("accept")
+        if stated is None or not self._endpoint.gives_file(self._service.served):
+            return None
+        return Accepted.of(stated)
+
     async def _count(self, body: bytes) -> bytes:
         return await self._ask(COUNTING_PATH, body)
 
-    async def _whole(self, asked: Asked, reply: Reply) -> None:
+    async def _whole(self, asked: Asked, reply: Reply, accepted: Accepted | None) -> None:
         began = time.perf_counter()
         body = await self._ask(asked.target, asked.body)
+        if accepted and (file := await _file_answer(body, accepted)):
+            self._note(TokenUsage(), time.perf_counter() - began, None)
+            await reply.file(file)
+            return
         usage = usage_of(body) if self._endpoint.counting is Counting.USAGE else TokenUsage()
         self._note(usage, time.perf_counter() - began, None)
         if asked.shape and len(asked.body) + len(body) > _SHAPED_BYTES:
@@ -165,6 +180,23 @@ def _trace_headers() -> bytes:
     """Return the headers that make the engine's spans a part of the request's trace."""
     trace = EXCHANGE.get().trace
     return trace.engine_headers if trace else b""
+
+
+async def _file_answer(body: bytes, accepted: Accepted) -> FileAnswer | None:
+    """Return the file of an answer, if the caller prefers it to JSON.
+
+    Raises:
+        RequestError: ``REQUEST_ACCEPT``, the caller accepts neither.
+    """
+    file = await asyncio.to_thread(file_of, body)
+    if file and accepted.wants(file.media_type):
+        return file
+    if accepted.takes_json:
+        return None
+    given = f"a file of the type {file.media_type}" if file else "no file"
+    hint = f"accept {file.media_type}, */* or application/json" if file else "accept JSON, too"
+    message = f"the answer is {given}, which Accept does not allow"
+    raise failure("REQUEST_ACCEPT", message, where="Accept", hint=hint)
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:

@@ -39,6 +39,7 @@ from mealkit.runtime.state import Lifecycle, Status
 from mealkit.runtime.watch.journal import Journal
 
 if TYPE_CHECKING:
+    from mealkit.preflight.facts import Facts
     from mealkit.recipe.lock import Lock
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -79,6 +80,7 @@ class _Launch:
         self._environment = environment
         self._begun = begun
         self._began = time.monotonic()
+        self._facts: Facts | None = None
         self._hashed: set[Digest] = set()
 
     def serve(self) -> int:
@@ -155,7 +157,8 @@ class _Launch:
                 journal.warning("state", closed=str(settings.state), used=plan.state)
                 settings = self.settings = replace(settings, state=Path(plan.state))
             startup = Startup(settings, lock, journal, lifecycle, plan, worker, edits, self._hashed)
-            startup.check_machine(self._environment)
+            # Asking a GPU's driver takes longer than all else when a kit is edited.
+            self._facts = startup.check_machine(self._environment, self._facts)
             stack.enter_context(startup.verification)
             # Imports the other half: the server and the modules that it needs.
             from mealkit.runtime.life.serving import ServingContainer  # noqa: PLC0415

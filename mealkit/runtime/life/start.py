@@ -15,7 +15,7 @@ from typing import Self
 
 from mealkit.digest import Digest
 from mealkit.errors import failures
-from mealkit.preflight.facts import read_facts
+from mealkit.preflight.facts import Facts, read_facts
 from mealkit.preflight.here import inside
 from mealkit.preflight.override import apply, read_overrides
 from mealkit.preflight.run import preflight
@@ -60,8 +60,10 @@ class Startup:
         self.kills = 0
         """How many processes of this control group had been killed before the worker loaded."""
 
-    def check_machine(self, environment: Mapping[str, str]) -> None:
+    def check_machine(self, environment: Mapping[str, str], facts: Facts | None = None) -> Facts:
         """Compare the machine with the kit's requirements; if it meets them, release the worker.
+
+        ``facts`` are those of the machine, if they were read before; they are returned.
 
         Raises:
             PreflightError: the machine does not meet the requirements.
@@ -71,7 +73,8 @@ class Startup:
         self.lifecycle.begin("preflight")
         self.lifecycle.move(Status.PREFLIGHT, "comparing this machine with the kit's requirements")
         here = inside(traits_of(self.lock.engine.name), self.settings.state)
-        found = preflight(read_facts(), self.lock.requirements, here)
+        facts = facts or read_facts()
+        found = preflight(facts, self.lock.requirements, here)
         report = apply(found, overrides)
         self.lifecycle.end("preflight")
         self.journal.info("preflight", **report.as_json())
@@ -85,6 +88,7 @@ class Startup:
         if self.worker:
             self.worker.release()
             self.journal.info("worker started", pid=self.worker.pid)
+        return facts
 
     @cached_property
     def verification(self) -> "Verification":

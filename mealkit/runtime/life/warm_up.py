@@ -158,4 +158,4 @@ def _learn_schema(service: Service, body: bytes) -> None:
         ) from error
     if not is_schema:
         raise failure("ENGINE_ANSWER", "the engine's schema is not a JSON Schema")
-    service.served.prediction = form
+    service.learn_prediction(form)

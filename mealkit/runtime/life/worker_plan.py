@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from mealkit.paths import DEFAULTS, LOCK_NAME, USER_ID, stated_port
+from mealkit.runtime.body_limits import body_limit
 from mealkit.runtime.life.isolation import CONFINEMENT, has_two_users
 from mealkit.runtime.life.listening import listening
 
@@ -73,6 +74,7 @@ class WorkerPlan:
             "code_root": f"{places['MEALKIT_ETC']}/code",
         }
         self._config = (config, json.dumps(content))
+        limit = body_limit(lock["serving"], engine["settings"])
         self.command = (
             *(
                 sys.executable,
@@ -83,6 +85,7 @@ class WorkerPlan:
                 str(os.getpid()),
             ),
             *("--socket", self.socket, "--worker", engine["worker"], "--config", config),
+            *("--max-body-bytes", str(limit.worker_bytes)),
         )
         self.environment = {
             **{name: environment[name] for name in sorted(_PASSED_ON & environment.keys())},
