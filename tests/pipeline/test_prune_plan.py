@@ -1,5 +1,8 @@
 """A plan of pruning names what can go, and nothing of others."""
 
+import os
+from contextlib import suppress
+
 import pytest
 from fakes.little import Heard, little_base
 
@@ -63,8 +66,6 @@ def test_an_image_knows_when_it_was_stored(home):
     store.put(first, ["first:1"])
     path = store.blobs.folder / first.digest.hex
     before = path.read_bytes()
-    import os  # noqa: PLC0415
-
     os.utime(path, (1_000, 1_000))
     store.put(first, ["also:1"])  # it was there
     assert [item.stored_seconds for item in store.images()] == [1_000]
@@ -93,11 +94,8 @@ def copied(home, sdk, tmp_path):
     yield identity, name
     from docker.errors import DockerException  # noqa: PLC0415
 
-    for tag in (identity,):
-        try:
-            sdk.images.remove(tag, force=True)
-        except DockerException:
-            continue
+    with suppress(DockerException):
+        sdk.images.remove(identity, force=True)
 
 
 def has(sdk, identity):
