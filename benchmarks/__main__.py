@@ -25,8 +25,8 @@ from benchmarks.topics.chat import chats
 from benchmarks.topics.cold import colds
 from benchmarks.topics.commands import commands
 from benchmarks.topics.contracts import contracts
-from benchmarks.topics.engine_layers import engine_layers
 from benchmarks.topics.edits import edits
+from benchmarks.topics.engine_layers import engine_layers
 from benchmarks.topics.first_hour import first_hours
 from benchmarks.topics.fit import fits
 from benchmarks.topics.fleet import fleets

@@ -63,8 +63,8 @@ def ps(
 
 
 def _row(item: "Container") -> tuple[str, ...]:
-    recipe, salt = (_short(digest) for digest in (item.recipe, item.salt))
     state = str(item.exit or _age(item.started_seconds))
+    recipe, salt = _short(item.recipe), _short(item.salt)
     return item.name, item.kit, recipe, salt, item.client, item.url, state
 
 
