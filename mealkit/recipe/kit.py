@@ -193,6 +193,9 @@ class Runtime(StrictModel):
     lower case, with hyphens. A worker that imports one of them cannot start."""
     wheels: Annotated[tuple[LoosePath, ...], DECIDES_ANSWERS] = ()
     """Local wheel files, or folders of them, for packages that no index has as a wheel."""
+    prepare: Annotated[LoosePath | None, KEEPS_ANSWERS] = None
+    """A script of the kit's folder that makes the wheels. It is named while they are missing, and
+    never run without being asked for."""
     code: Annotated[tuple[LoosePath, ...], DECIDES_ANSWERS] = ()
     """The paper's own code: text files in the kit's folder, by name or pattern (``lib/*.py``).
     Patterns skip .git, .hg, .svn, .jj, .venv and __pycache__."""

@@ -37,7 +37,7 @@ def start_failure(error: BaseException, code_root: Path, doing: str) -> MealkitE
     """Return the problem of code that failed before any request, with the exception's message."""
     traceback.print_exception(error)
     where = _syntax_line(error, code_root) or line_of(error, code_root)
-    hint = None
+    hint = f"correct {where}" if where else None
     if isinstance(error, ModuleNotFoundError):
         hint = (
             "name its package in runtime.requirements, or its file in runtime.code; or delete it"

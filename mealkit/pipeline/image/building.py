@@ -21,6 +21,7 @@ from mealkit.pipeline.image.vouching import require_vouched_base
 from mealkit.pipeline.kit.bases import base_image, base_repositories, dockerfile_reference
 from mealkit.pipeline.kit.locking import fresh_lock
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
+from mealkit.pipeline.kit.placeholder_checks import require_no_placeholder
 from mealkit.pipeline.opening_images import this_platform
 from mealkit.plan.layers import Plan
 from mealkit.plan.planning import compiler_for, index_annotations, plan_image, without_kit
@@ -102,6 +103,8 @@ def build_opened(
     taken: Taken = Taken.REFUSED,
 ) -> BuildReport:
     """Build the image of an opened kit; otherwise like ``build_kit``."""
+    if places.push:
+        require_no_placeholder(kit)
     for warning in kit.warnings:
         progress.notice(warning)
     lock = fresh_lock(kit, frozen=frozen, home=home, progress=progress)

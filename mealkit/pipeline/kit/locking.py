@@ -10,6 +10,8 @@ from mealkit.files.whole import write_whole
 from mealkit.lock.compare import Change, compare_locks, without_restatements
 from mealkit.lock.resolve import Upgrade, resolve
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.kit.code_syntax import syntax_findings
+from mealkit.pipeline.kit.needed_weights import needed_problems
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.kit.resolving_inputs import KitInputs
 from mealkit.progress import SILENT, Progress
@@ -89,6 +91,11 @@ def fresh_lock(kit: OpenedKit, *, frozen: bool, home: Home, progress: Progress) 
 def _locked(
     kit: OpenedKit, upgrade: frozenset[Upgrade], home: Home, progress: Progress
 ) -> tuple[Lock, LockReport]:
+    code = syntax_findings(kit.parts.code, kit.parts.kit.runtime.python)
+    if code.problems:
+        raise failures([*code.problems])
+    for warning in (*code.warnings, *needed_problems(kit, home)):
+        progress.notice(warning)
     lock = resolve(kit.parts, KitInputs(kit, home, progress), kit.lock, upgrade)
     if lock.claims or lock.cases:
         from mealkit.pipeline.kit.first_rows import require_testable
