@@ -25,6 +25,8 @@ from benchmarks.topics.chat import chats
 from benchmarks.topics.cold import colds
 from benchmarks.topics.commands import commands
 from benchmarks.topics.contracts import contracts
+from benchmarks.topics.engine_layers import engine_layers
+from benchmarks.topics.first_hour import first_hours
 from benchmarks.topics.fit import fits
 from benchmarks.topics.fleet import fleets
 from benchmarks.topics.preflight import preflights
@@ -46,6 +48,7 @@ TOPICS: Mapping[str, Topic] = {
     "fit": fits,
     "build": first_builds,
     "rebuild": rebuilds,
+    "engine-layer": engine_layers,
     "push": pushes,
     "start": starts,
     "requests": requests,
@@ -59,6 +62,7 @@ TOPICS: Mapping[str, Topic] = {
     "signature": signatures,
     "cold": colds,
     "fleet": fleets,
+    "first-hour": first_hours,
     "upgrade": upgrades,
 }
 

@@ -3,7 +3,8 @@
 A command creates one `Progress` and passes it down. A step that processes bytes gets a `Task`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from mealkit.errors import Problem
@@ -31,8 +32,19 @@ class Progress(Protocol):
         """Report the start of a new phase."""
         ...
 
+    def step(self, title: str) -> AbstractContextManager[None]:
+        """Report a phase of which only the end is known; it lasts as long as the block."""
+        ...
+
     def task(self, title: str, total_bytes: int | None) -> Task:
         """Report the start of a piece of work, and return its task."""
+        ...
+
+    def count(self, title: str, total: int, things: str) -> Task:
+        """Report the start of a piece of work on a number of things, and return its task.
+
+        The task's ``advance`` gets numbers of things instead of bytes. ``things`` is their plural.
+        """
         ...
 
     def notice(self, problem: Problem) -> None:
@@ -56,7 +68,17 @@ class Silent:
     def phase(self, title: str) -> None:
         """Do nothing."""
 
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Report the phase alone."""
+        self.phase(title)
+        yield
+
     def task(self, title: str, total_bytes: int | None) -> Task:  # noqa: ARG002
+        """Return a task that reports nothing."""
+        return SILENT_TASK
+
+    def count(self, title: str, total: int, things: str) -> Task:  # noqa: ARG002
         """Return a task that reports nothing."""
         return SILENT_TASK
 

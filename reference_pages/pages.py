@@ -69,8 +69,9 @@ def _cli_page() -> Iterator[str]:
     yield from (_NOTE, "# Command line", "")
     yield (
         "Results go to stdout, everything else to stderr. With `--json`, stdout is one JSON value, "
-        'and stderr is JSON lines: `{"warning": {...}}` while it works, `{"problems": [...]}` if '
-        "it fails. Colours are for terminals only; `NO_COLOR` turns them off."
+        'and stderr is JSON lines: `{"warning": {...}}` while it works, `{"progress": {...}}` '
+        'every few seconds of a long step, `{"problems": [...]}` if it fails. '
+        "Colours are for terminals only; `NO_COLOR` turns them off."
     )
     yield from ("", "| exit code | meaning |", "|---|---|", "| 0 | done |")
     yield "| 1 | mealkit itself failed; the message names a log file for the report |"

@@ -10,9 +10,9 @@ from importlib.resources.abc import Traversable
 from mealkit.recipe.traits import engine_package
 
 SHIPPED_ROOMS = (
-    "addresses", "errors", "paths", "seccomp", "units", "untrusted", "names", "digest", "strings",
-    "templating", "memory", "evidence", "recipe", "worker", "acceptance", "contract", "preflight",
-    "ledger", "auditlog", "runtime",
+    "addresses", "errors", "paths", "refusal", "seccomp", "units", "untrusted", "names", "digest",
+    "strings", "templating", "memory", "evidence", "recipe", "worker", "acceptance", "contract",
+    "preflight", "ledger", "auditlog", "runtime",
 )  # fmt: skip
 """Rooms of which every module ships. Of ``engines`` the folder of the kit's engine ships, too."""
 

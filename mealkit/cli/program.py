@@ -22,14 +22,17 @@ from mealkit.cli import (
     audit,
     build,
     catalog,
+    chat,
     check,
     console,
     copy,
     dashboard,
     deploy,
     deploy_to,
+    dev,
     diff,
     down,
+    embed,
     estimate,
     explain,
     fit,
@@ -46,6 +49,7 @@ from mealkit.cli import (
     logs,
     new,
     policy,
+    predict,
     preflight,
     prune,
     ps,
@@ -72,6 +76,7 @@ from mealkit.cli import (
 from mealkit.cli.crash import crash_problem
 from mealkit.cli.options import Session
 from mealkit.cli.output import print_problem, print_problems_json
+from mealkit.cli.words_of_peers import PEERS
 from mealkit.errors import CATALOGUE, MealkitError, Problem, problem
 from mealkit.untrusted import shown
 
@@ -96,6 +101,13 @@ class Program(TyperGroup):
         """Record whether --json was given, also for errors in the verb's options."""
         ctx.meta[_AS_JSON] = "--json" in args
         return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the verb; for a word of another tool, say what it is called here."""
+        word = args[0] if args else ""
+        if word in PEERS and word not in self.commands:
+            ctx.fail(f"No such command '{word}'. Here it is: {PEERS[word]}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  click passes it
         """Write the verbs in chapters, with their summaries in one column."""
@@ -158,6 +170,7 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
         (
             ("new", new.new, new.EXAMPLES),
             ("check", check.check, check.EXAMPLES),
+            ("dev", dev.dev, dev.EXAMPLES),
             ("schema", schema.schema, schema.EXAMPLES),
             ("lock", lock.lock, lock.EXAMPLES),
             ("build", build.build, build.EXAMPLES),
@@ -177,6 +190,9 @@ _CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
         "Run a kit",
         (
             ("run", run.run, run.EXAMPLES),
+            ("predict", predict.predict, predict.EXAMPLES),
+            ("chat", chat.chat, chat.EXAMPLES),
+            ("embed", embed.embed, embed.EXAMPLES),
             ("test", test.test, test.EXAMPLES),
             ("report", report.report, report.EXAMPLES),
             ("ps", ps.ps, ps.EXAMPLES),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mealkit.cli.completing import stored_names
 from mealkit.cli.options import (
     HERE,
     AllowFolder,
@@ -18,7 +19,6 @@ from mealkit.cli.options import (
     Replace,
     Sign,
     session_of,
-    stored_names,
     use_plain_http,
 )
 from mealkit.cli.output import print_json, print_line, say
@@ -47,8 +47,9 @@ def push(  # noqa: PLR0913  one parameter for each option
             autocompletion=stored_names,
             help="A kit's folder (default: here), NAME:VERSION, a digest, oci:DIR or"
             " oci-archive:FILE; and the reference in a registry, REGISTRY/NAME:TAG.",
+            show_default=False,
         ),
-    ],
+    ] = [],  # noqa: B006  typer copies it
     *,
     lean: Annotated[
         bool, typer.Option("--lean", help="Leave out the weights, which are delivered otherwise.")
@@ -74,7 +75,8 @@ def push(  # noqa: PLR0913  one parameter for each option
     from mealkit.pipeline.signatures.key_files import PassphraseSource
 
     if len(names) not in {1, 2}:
-        raise failure("USAGE", f"{len(names)} arguments instead of [TARGET] REF")
+        hint = "mealkit push my-kit registry.example.org/team/my-kit:1.0.0"
+        raise failure("USAGE", f"{len(names)} arguments instead of [TARGET] REF", hint=hint)
     target, reference = names if len(names) == 2 else (HERE, *names)
     session = session_of(context)
     use_plain_http(plain_http)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.options import Json, PlainHttp, session_of, stored_names, use_plain_http
+from mealkit.cli.completing import stored_names
+from mealkit.cli.options import Json, PlainHttp, Session, session_of, use_plain_http
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.errors import failure
 
@@ -65,6 +66,19 @@ def rmi(
         return
     for line in lines:
         print_line(line)
+    if not registry and not session.quiet:
+        _say_what_prune_frees(session)
+
+
+def _say_what_prune_frees(session: Session) -> None:
+    from mealkit.pipeline.publish.removing import unneeded_store_bytes
+    from mealkit.units import show_size
+
+    freed = unneeded_store_bytes(session.home)
+    if freed:
+        say(f"its files are still here: mealkit prune frees {show_size(freed)}")
+    else:
+        say("other images need all of its files")
 
 
 def _confirm(plan: "Removal", *, sure: bool) -> None:

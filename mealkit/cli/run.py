@@ -28,6 +28,7 @@ EXAMPLES = (
     "mealkit run my-kit --address 0.0.0.0 --keys keys.txt",
     "mealkit run my-kit --architecture arm64",
     "mealkit run my-kit --ops budgets.yaml",
+    "mealkit run my-kit --replace",
     "mealkit run my-kit --test",
     "mealkit run registry.example.org/team/my-kit:1.0.0 --port 0",
 )
@@ -44,6 +45,14 @@ def run(  # noqa: PLR0913  one parameter for each option
     name: Annotated[
         str | None, typer.Option(help="The container's name.", show_default="the kit's")
     ] = None,
+    replaces: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Stop the kit that has the name, once the new one has been ready without a port;"
+            " it gets the old one's port.",
+        ),
+    ] = False,
     port: Annotated[
         int | None,
         typer.Option(
@@ -130,6 +139,7 @@ def run(  # noqa: PLR0913  one parameter for each option
         target=target,
         client=client,
         name=name,
+        replaces=replaces,
         port=port,
         address=address,
         keys=keys,
@@ -163,5 +173,6 @@ def _describe(report: "RunReport") -> None:
     owner = report.owner
     say(f"{report.kit} is ready after {report.ready_seconds:.1f} s, in {report.client}")
     say(f"  try    {report.example}")
+    say(f"  page   {report.url}/")
     say(f"  owner  {owner.team}, {owner.contact}: {owner.support}")
     say(f"  stop   mealkit stop {report.name}")

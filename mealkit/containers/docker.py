@@ -7,11 +7,12 @@ mealkit did not start.
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mealkit.addresses import LOOPBACK, caller_address, is_loopback
+from mealkit.containers.byte_connection import RELAY, ByteConnection, RelayConnection
 from mealkit.containers.container import (
     LABEL_KIT,
     LABEL_RECIPE,
@@ -127,6 +128,18 @@ class DockerClient:
             mine = [item for item in found if item.labels.get(LABEL_RUN) == item.name]
             return sorted((self._ours(item, host) for item in mine), key=lambda item: item.name)
 
+    def holder(self, name: str) -> Container | None:
+        """Return the container that has a name, whoever started it; None if the name is free."""
+        import docker.errors  # noqa: PLC0415
+
+        with self.connected(f"look for {name}") as client:
+            try:
+                theirs = client.containers.get(name)
+            except docker.errors.NotFound:
+                return None
+            # The engine also finds a container by the first digits of its id.
+            return self._ours(theirs, remote_host(client)) if theirs.name == name else None
+
     def state(self, name: str) -> Container:
         """Read the state of one container again.
 
@@ -146,6 +159,26 @@ class DockerClient:
             if remote_host(client) is not None:
                 return None
             return self._find(client, name).attrs["State"].get("Pid") or None
+
+    def connection(self, name: str, seconds: float) -> ByteConnection:
+        """Return a connection to a kit that has no port of this machine.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND, or the engine does not run the relay.
+        """
+        with ExitStack() as stack:
+            client = stack.enter_context(self.connected(f"ask {name}"))
+            theirs = self._find(client, name)
+            program = theirs.attrs["Path"]
+            created = client.api.exec_create(
+                theirs.id, [program, "-I", "-S", "-c", RELAY], stdin=True
+            )
+            answer: Any = client.api.exec_start(created["Id"], socket=True)
+            # For TCP and Unix sockets the SDK returns a file around the socket.
+            carrier = getattr(answer, "_sock", answer)
+            carrier.settimeout(seconds)
+            stack.callback(answer.close)
+            return RelayConnection(carrier, stack.pop_all().close)
 
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
         """Yield the log's lines, the last ``tail`` of them; with ``follow``, until it ends.
@@ -250,7 +283,7 @@ class DockerClient:
                 " of this one",
                 hint=EMBEDDED_HINT,
             )
-        if remote_host and is_loopback(spec.host_address):
+        if remote_host and spec.is_published and is_loopback(spec.host_address):
             raise failure(
                 "CLIENT_REFUSED",
                 f"{self.name} runs on another machine ({remote_host}), whose loopback address"

@@ -67,7 +67,9 @@ def refused(client: str, doing: str, status: int | None, text: str) -> MealkitEr
     """Return the problem for a daemon's error."""
     for pattern, code, hint in _PROBLEMS:
         if pattern.search(text):
-            return failure(code, f"{client} cannot {doing}: {text}", hint=hint)
+            # The daemon's sentence has the container's whole id and a hint of its own.
+            said = "another container has its name" if code == "CONTAINER_EXISTS" else text
+            return failure(code, f"{client} cannot {doing}: {said}", hint=hint)
     code = "CONTAINER_NOT_FOUND" if status == 404 else "CLIENT_REFUSED"
     return failure(code, f"{client} cannot {doing}: {text}")
 

@@ -155,6 +155,8 @@ def remove_left(client: "docker.DockerClient", now_seconds: float) -> None:
 
 def seconds_of(stamp: str) -> float:
     """Read RFC 3339 with nine digits of a second, as the daemons write it; Python reads six."""
+    if stamp.startswith("0001-"):  # a container that was never started
+        return 0.0
     shortened = re.sub(r"(\.\d{6})\d+", r"\1", stamp)
     return datetime.fromisoformat(shortened).timestamp()
 

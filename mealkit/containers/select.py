@@ -3,12 +3,13 @@
 Raises ContainerError if none works, with the reason for each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from mealkit.containers.docker import DockerClient
 from mealkit.containers.sandbox import Sandbox
+from mealkit.containers.starting_daemons import how_to_start
 from mealkit.errors import failure
 
 
@@ -44,15 +45,22 @@ def choose(clients: Sequence[C], wanted: str | None = None) -> C:
     if not named:
         names = ", ".join(client.name for client in clients)
         raise failure("USAGE", f"there is no container client {wanted!r}", hint=f"one of: {names}")
-    reasons = []
+    reasons: dict[str, str] = {}
     for client in named:
         reason = client.available()
         if reason is None:
             return client
-        reasons.append(f"{client.name}: {reason}")
-    raise failure(
-        "CLIENT_NONE" if wanted is None else "CLIENT_UNAVAILABLE",
-        f"no container client works here; {'; '.join(reasons)}"
-        if wanted is None
-        else f"the container client cannot be used; {reasons[0]}",
-    )
+        reasons[client.name] = reason
+    said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    name, reason = next(iter(reasons.items()))
+    if wanted is not None:
+        message = f"the container client cannot be used; {said}"
+        raise failure("CLIENT_UNAVAILABLE", message, hint=how_to_start(name, reason))
+    raise failure("CLIENT_NONE", f"no container client works here; {said}", hint=_any(reasons))
+
+
+def _any(reasons: Mapping[str, str]) -> str | None:
+    """Return how to get a client that works: the engine that is installed comes first."""
+    commands = [how_to_start(name, reason) for name, reason in reasons.items()]
+    started = [item.partition(";")[0] for item in commands if item and "install" not in item]
+    return f"{started[0]}; or allow user namespaces for the sandbox" if started else None

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import IO
 
 from mealkit.contract.field_values import Text
@@ -62,8 +63,11 @@ class LanguageCheck:
                 yield self._place.violation(field, text, measured, self._required)
 
 
+@cache
 def language_identifier() -> Identify:
     """Load py3langid's model, some 10 MB of memory, and return a function that tells languages.
+
+    It is loaded once in a process, since that takes half a second.
 
     Raises:
         ImportError: the package is not installed.

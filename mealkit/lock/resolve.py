@@ -360,6 +360,7 @@ def _engine(parts: KitParts, resolved: Resolved) -> LockedEngine:
         environment=dict(recipe.environment),
         packages=resolved.engine_packages,
         excluded=tuple(sorted(parts.kit.runtime.exclude)),
+        requested=parts.requested_packages,
     )
 
 

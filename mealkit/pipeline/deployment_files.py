@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,13 +181,7 @@ def require_line(what: str, text: str) -> None:
 
 def deployment_names(home: Home) -> list[str]:
     """Return the names of the deployments of this machine."""
-    with suppress(FileNotFoundError):
-        return sorted(
-            path.name
-            for path in home.deployments.iterdir()
-            if (path / "deployment.json").is_file() and not path.name.startswith(".")
-        )
-    return []
+    return home.deployment_names()
 
 
 def images_in_use(home: Home) -> dict[str, str]:

@@ -1,11 +1,14 @@
 """The folders of mealkit on this machine: verified inputs, images and runs."""
 
 import os
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.pipeline.ownership import make_own, require_own
 
@@ -21,6 +24,11 @@ class Home:
     """
 
     root: Path
+
+    @property
+    def id(self) -> str:
+        """What tells this home from others, also of other machines that use the same engine."""
+        return Digest.of(f"{socket.gethostname()}\0{self.root}".encode()).hex[:16]
 
     @property
     def files(self) -> Path:
@@ -49,6 +57,11 @@ class Home:
     def roots(self) -> Path:
         """Unpacked images, for the sandbox."""
         return self.root / "roots"
+
+    @property
+    def loaded(self) -> Path:
+        """Which images this home loaded into container engines. Without it they are not removed."""
+        return self.root / "loaded"
 
     @property
     def uploads(self) -> Path:
@@ -84,6 +97,21 @@ class Home:
     def deployments(self) -> Path:
         """The deployments of this machine: their revisions and histories. Prune keeps them."""
         return self.root / "deployments"
+
+    def deployment_names(self) -> list[str]:
+        """Return the names of the deployments of this machine."""
+        with suppress(FileNotFoundError):
+            return sorted(
+                path.name
+                for path in self.deployments.iterdir()
+                if (path / "deployment.json").is_file() and not path.name.startswith(".")
+            )
+        return []
+
+    @property
+    def edits(self) -> Path:
+        """The files of kits that are edited, as their containers see them."""
+        return self.root / "edits"
 
     @property
     def runs(self) -> Path:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from mealkit.recipe.answers import CHANGES_ANSWERS, StrictModel
+from mealkit.recipe.answers import DECIDES_ANSWERS, StrictModel
 from mealkit.strings import Name, Variable
 
 MAX_VALUE_CHARACTERS = 65_536
@@ -25,14 +25,14 @@ class Placement(StrEnum):
 class SystemPrompt(StrictModel):
     """The system prompt of every conversation."""
 
-    prompt: Annotated[Name, CHANGES_ANSWERS]
+    prompt: Annotated[Name, DECIDES_ANSWERS]
     """The name of one of the kit's prompts."""
-    placement: Annotated[Placement, CHANGES_ANSWERS]
+    placement: Annotated[Placement, DECIDES_ANSWERS]
     """Where a caller sends system messages, too: before (the kit's text, then the caller's),
     instead (the kit's text only), or default (the caller's only)."""
     values: Annotated[
         dict[Variable, Annotated[str, StringConstraints(max_length=MAX_VALUE_CHARACTERS)]],
-        CHANGES_ANSWERS,
+        DECIDES_ANSWERS,
     ] = Field(default_factory=dict)
     """A text for each variable of the prompt. Clients of a chat know nothing of variables, so the
     kit gives all of them."""

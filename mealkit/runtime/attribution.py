@@ -8,9 +8,10 @@ out-of-memory error of the GPU cannot blame the hardware. The problem then repor
 claim, together with the hint that helps if the claim is true.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mealkit.errors import CATALOGUE, Owner, Problem, problem
+from mealkit.errors import CATALOGUE, MealkitError, Owner, Problem, failures, problem
 from mealkit.recipe.kit import Gpu
 from mealkit.recipe.lock import Lock
 from mealkit.runtime.engine_traits import traits_of
@@ -19,7 +20,10 @@ from mealkit.runtime.engine_traits import traits_of
 _KNOWN = frozenset({Owner.KIT_AUTHOR, Owner.PLATFORM, Owner.HARDWARE})
 # The codes by which an engine may blame the caller's input.
 _REFUSALS = frozenset(
-    {"REQUEST_INVALID", "REQUEST_UNSUPPORTED", "REQUEST_TOO_LONG", "REQUEST_TOO_LARGE"}
+    {
+        *("REQUEST_INVALID", "REQUEST_UNSUPPORTED", "REQUEST_TOO_LONG", "REQUEST_TOO_LARGE"),
+        *("REQUEST_MEDIA_TYPE", "INPUT_REFUSED"),
+    }
 )
 _GPU_CODES = ("HW_", "FIT_")
 _MORE_GPU_CODES = frozenset(
@@ -59,8 +63,11 @@ class Attribution:
             return claim
         return suspected(claim, code, what)
 
-    def of_answer(self, claim: Problem) -> Problem:
-        """Return the problem of a request that the engine answered with ``claim``."""
+    def of_answer(self, claims: Sequence[Problem]) -> MealkitError:
+        """Return the error of a request that the engine answered with ``claims``."""
+        return failures([self._of_claim(claim) for claim in claims])
+
+    def _of_claim(self, claim: Problem) -> Problem:
         if not self.runs_own_code or claim.owner is Owner.KIT_AUTHOR or claim.code in _REFUSALS:
             return claim
         return suspected(claim, "ENGINE_ANSWER", "the engine failed on the request")

@@ -117,6 +117,10 @@ class FileCache:
             fcntl.flock(part.stream, fcntl.LOCK_EX)
             yield part
 
+    def sizes(self) -> dict[Digest, int]:
+        """Return the size of each file."""
+        return {Digest.from_hex(path.name): path.stat().st_size for path in self._files.glob("*")}
+
     def prune(self, keep: Collection[Digest]) -> int:
         """Delete files not in ``keep`` and parts that no process writes; return the bytes freed."""
         freed_bytes = 0

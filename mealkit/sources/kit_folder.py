@@ -13,8 +13,8 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.errors import KitError, MealkitError, Problem, failure, failures, problem
 from mealkit.kit.bounds import Bounds, OutsideError
-from mealkit.kit.confidential import MAX_SCANNED_BYTES, secret_name, secrets_in
-from mealkit.kit.files import secret_problem, source_folder
+from mealkit.kit.confidential import MAX_SCANNED_BYTES, secret_name, secret_problem, secrets_in
+from mealkit.kit.files import source_folder
 from mealkit.kit.search import Search, TooManyError, has_wildcard, link_in_text
 from mealkit.recipe.origins import FolderOrigin
 from mealkit.recipe.weight_places import FolderPlace
@@ -66,11 +66,10 @@ class FolderReader:
         """Return the file's path in the folder, since a lock contains no local paths."""
         return FolderOrigin(file=name)
 
-    def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
+    def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:  # noqa: ARG002  of every reader
         """Return the file itself, after its bytes were verified."""
         ((digest, path),) = self._hashed([name])
         require_digest(name, expected, digest, self._at(name))
-        self._supplies.task.advance(size_bytes)
         return path
 
     def notices(self) -> list[Problem]:
@@ -102,7 +101,6 @@ class FolderReader:
         pinned = []
         for name, (digest, path) in zip(names, self._hashed(names), strict=True):
             ranges = FileRanges(path)
-            self._supplies.task.advance(ranges.size_bytes)
             pinned.append(PinnedFile(name, digest, ranges.size_bytes, ranges))
         return pinned
 

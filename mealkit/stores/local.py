@@ -5,8 +5,9 @@ blobs, and caches. An image gets its name only when all its bytes are stored, so
 killed at any time without damage to the store.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from mealkit.stores.blob_folder import BlobFolder
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
 from mealkit.stores.digests import DigestCache
 from mealkit.stores.layercache import LayerCache
+from mealkit.stores.piece_records import PieceRecords
 from mealkit.stores.stored_names import (
     by_digest,
     by_reference,
@@ -49,12 +51,14 @@ class StoredImage:
     size_bytes: int
     stored_bytes: int
     missing: tuple[Digest, ...]
+    stored_seconds: float = 0.0
+    """When it came into this store, since the epoch; 0 if its manifest is missing."""
 
 
 class LocalStore:
     """Images in one folder, which is created with the first image.
 
-    Any number of processes may use it. ``digests`` and ``layers`` are its caches.
+    Any number of processes may use it. ``digests``, ``layers`` and ``pieces`` are its caches.
     """
 
     def __init__(self, root: Path) -> None:
@@ -63,6 +67,7 @@ class LocalStore:
         self.recipes = Recipes(self.root)
         self.digests = DigestCache(self.root / "digests")
         self.layers = LayerCache(self.root / "layers", self._usable)
+        self.pieces = PieceRecords(self.root / "pieces", self.blobs)
 
     @contextmanager
     def use(self) -> Iterator[None]:
@@ -121,6 +126,10 @@ class LocalStore:
             def change(index: Index) -> Index:
                 if not replaces:
                     require_free_names(index, checked, content.digest)
+                if content.digest not in index.images():
+                    # The file may be left of an image that was removed before.
+                    with suppress(OSError):
+                        os.utime(self.blobs.folder / content.digest.hex)
                 return index.with_image(content.descriptor, checked)
 
             self._change(change)
@@ -354,7 +363,15 @@ class LocalStore:
             sum(needed.values()),
             stored_bytes,
             missing,
+            self._stored_seconds(descriptor.digest),
         )
+
+    def _stored_seconds(self, digest: Digest) -> float:
+        """Return when a manifest was written: the time is the file's, no bytes state it."""
+        with suppress(OSError, MealkitError):
+            found = self.blobs.find(digest)
+            return found.path.stat().st_mtime if found else 0.0
+        return 0.0
 
 
 def _bare(found: Descriptor) -> Descriptor:

@@ -62,8 +62,28 @@ def prune(
         freed_bytes = _sweep(store, needed)
         bad = _damaged(store, sorted(needed), advance) if damaged else ()
         freed_bytes += sum(_delete(store, digest) for digest in bad)
-        freed_bytes += store.layers.prune() + store.digests.prune()
+        freed_bytes += store.layers.prune() + store.pieces.prune() + store.digests.prune()
         return Pruned(freed_bytes, tuple(bad))
+
+
+def unneeded_bytes(store: LocalStore, *, nameless: bool, in_use: Container[str] = ()) -> int:
+    """Return what ``prune`` would free in the store's own folders, without deleting anything.
+
+    Raises:
+        StoreError: ``BLOB_DAMAGED`` or ``BLOB_MISSING``: the blobs that an image needs are not
+            known.
+    """
+    if not store.root.is_dir():
+        return 0
+    index = _kept_index(store, store.index(), in_use, nameless=nameless, damaged=False)
+    needed = _needed(store, index)
+    needed |= Attached(store).needs(needed)
+    return sum(
+        store.stored_bytes(digest) or 0
+        for folder in (store.blobs, store.recipes)
+        for digest in folder.digests()
+        if digest not in needed
+    )
 
 
 def refresh_sources(image: Image, store: LocalStore, advance: Advance = silent) -> None:
@@ -145,7 +165,11 @@ def _sweep(store: LocalStore, needed: Iterable[Digest]) -> int:
 
 
 def _cache_partials(store: LocalStore) -> list[Path]:
-    return [path for name in ("layers", "digests") for path in (store.root / name).glob(".*.part")]
+    return [
+        path
+        for name in ("layers", "pieces", "digests")
+        for path in (store.root / name).glob(".*.part")
+    ]
 
 
 def _damaged(store: LocalStore, digests: Iterable[Digest], advance: Advance) -> tuple[Digest, ...]:

@@ -40,7 +40,7 @@ from mealkit.worker.interface import (
     Worker,
     WorkerConfig,
 )
-from mealkit.worker.server import WorkerServer, listen
+from mealkit.worker.server import MAX_BODY_BYTES, WorkerServer, listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Options:
     socket: Path
     worker: str
     config: Path
+    max_body_bytes: int
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         # A pool of processes ends its children with SIGTERM, and waits until they have ended.
         os.register_at_fork(after_in_child=lambda: _set_handlers(before))
-        server = listen(options.socket)
+        server = listen(options.socket, options.max_body_bytes)
     except MealkitError as error:
         return _report(error)
     # The socket answers while the worker loads, and a worker that hangs in loading can be stopped.
@@ -196,6 +197,9 @@ def _options(arguments: list[str] | None) -> Options:
     parser.add_argument("--socket", type=Path, required=True, help="the Unix socket to listen on")
     parser.add_argument("--worker", required=True, help="package.module:Class")
     parser.add_argument("--config", type=Path, required=True, help="the worker's settings, JSON")
+    parser.add_argument(
+        "--max-body-bytes", type=int, default=MAX_BODY_BYTES, help="the largest body of a request"
+    )
     return Options(**vars(parser.parse_args(arguments)))
 
 

@@ -24,6 +24,7 @@ from mealkit.worker.interface import Cancelled
 from mealkit.worker.openai_errors import error_answer, error_event
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
+"""The largest body, unless the host is told another limit."""
 
 # Seconds that a peer may pause within a request; between two requests there is no limit.
 STALL_SECONDS = 60.0
@@ -47,7 +48,8 @@ class WorkerServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = False
     block_on_close = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self.max_body_bytes = max_body_bytes
         self.endpoints: Mapping[str, WorkerEndpoint] | None = None
         self._path = path
         self._lock = threading.Lock()
@@ -99,7 +101,7 @@ class WorkerServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             traceback.print_exc()
 
 
-def listen(path: Path) -> WorkerServer:
+def listen(path: Path, max_body_bytes: int = MAX_BODY_BYTES) -> WorkerServer:
     """Bind and serve; replace the socket of a process that has ended.
 
     Only this user may connect.
@@ -111,7 +113,7 @@ def listen(path: Path) -> WorkerServer:
         path.unlink(missing_ok=True)
     mask = os.umask(0o177)
     try:
-        server = WorkerServer(path)
+        server = WorkerServer(path, max_body_bytes)
     except OSError as error:
         message = f"the socket cannot be created: {error.strerror or error}"
         raise failure("CONFIG_INVALID", message, where=str(path)) from error
@@ -206,11 +208,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.request_version != self.protocol_version:
             raise failure("REQUEST_INVALID", f"the request is {self.request_version}")
         length = int(text)
-        if length > MAX_BODY_BYTES:
+        limit = self.server.max_body_bytes
+        if length > limit:
             # Read and dropped, because a peer that is still sending would not see the answer.
             for start in range(0, length, _DROP_BYTES):
                 self.rfile.read(min(_DROP_BYTES, length - start))
-            message = f"the body has {length} bytes, the limit is {MAX_BODY_BYTES}"
+            message = f"the body has {length} bytes, the limit is {limit}"
             raise failure("REQUEST_TOO_LARGE", message)
         body = self.rfile.read(length)
         if len(body) < length:

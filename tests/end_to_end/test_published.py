@@ -20,7 +20,7 @@ TEXT = "Criteria of compatibility of a system of linear Diophantine equations."
 
 POLICY = """
 version: mealkit.policy/v1
-owner: {{team: Platform, contact: "mailto:platform@example.org", support: on weekdays}}
+owner: {{team: Platform, contact: "mailto:platform@kitchen.invalid", support: on weekdays}}
 keys:
   release: {{file: {key}}}
 registries:

@@ -144,7 +144,9 @@ def test_an_interrupted_run_continues(report: SaltReport, heard: Heard):
     assert len(made) == len(CHANGES) - 2
 
 
-def test_nothing_is_left_of_the_changed_kits(report: SaltReport, demo: Demo, before: set[Path | str]):
+def test_nothing_is_left_of_the_changed_kits(
+    report: SaltReport, demo: Demo, before: set[Path | str]
+):
     """No container, image, unpacked root or record of the run."""
     assert report.outcomes
     assert not [item for item in running_kits(demo.home) if item.kit.endswith("-salt")]

@@ -1,25 +1,23 @@
-"""Classification and reranking in containers: kits locked and built here, held to torch's answers."""
+"""Classification and reranking in containers: new kits as they are written, compared with torch."""
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from fakes.clients import call
-from fakes.little import write_kit
 from fakes.served import ROOT
+from fakes.written_kits import assert_runs, written_kit
 
 from mealkit.pipeline.home import Home
 
-DATA = ROOT / "tests" / "data"
+KITS = ROOT / "kits"
 MODELS = {
-    "classification": (DATA / "tiny-classifier", "softmax"),
-    "reranking": (DATA / "tiny-reranker", "sigmoid"),
+    "classification": (KITS / "tiny-classifier", "softmax"),
+    "reranking": (KITS / "tiny-reranker", "sigmoid"),
 }
 
 pytestmark = [pytest.mark.online, pytest.mark.xdist_group("tasks")]
@@ -53,40 +51,6 @@ def softmax(logits: list[float]) -> list[float]:
     return [power / sum(powers) for power in powers]
 
 
-def write_task(folder: Path, task: str) -> Path:
-    """Write a kit of a tiny model, as an author would."""
-    model, function = MODELS[task]
-    files = ["config.json", "model.onnx", "model.safetensors", "tokenizer.json"]
-    form = {
-        "apiVersion": "mealkit/v1",
-        "name": model.name,
-        "version": "1.0.0",
-        "license": "Apache-2.0",
-        "owner": {"team": "cooks", "contact": "mailto:cooks@kitchen.invalid", "support": "at noon"},
-        "model": {
-            "name": model.name,
-            "license": "PSF-2.0",
-            "task": task,
-            "weights": [{"source": "folder", "path": "model", "files": files}],
-        },
-        "prompts": {},
-        "hyperparameters": {"max_length": 128, "function": function, "overlong": "refuse"},
-        "runtime": {
-            "engine": "onnx",
-            "settings": {"threads": 1},
-            "base": {"source": "debian", "suite": "trixie"},
-            "python": "3.13",
-        },
-        "hardware": {"gpu": "none", "architectures": ["amd64"]},
-        "serving": {"port": 8000, "max_concurrency": 4},
-    }
-    write_kit(folder, form)
-    (folder / "model").mkdir()
-    for name in files:
-        shutil.copyfile(model / name, folder / "model" / name)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, home_with_files) -> Home:
     """A home that has fetched what it needs before, and built nothing."""
@@ -110,15 +74,15 @@ def asker(url: str, model: str) -> Iterator[Asker]:
 @pytest.fixture(scope="module")
 def classifier(home: Home, serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     """A running classifier."""
-    kit = write_task(tmp_path_factory.mktemp("kit") / "classifier", "classification")
-    yield from asker(serve(kit, home, "sandbox").url, "tiny-classifier")
+    kit = written_kit(tmp_path_factory.mktemp("kit") / "classifier", "onnx", "classification")
+    yield from asker(assert_runs(kit, "onnx", home, serve), "tiny-classifier")
 
 
 @pytest.fixture(scope="module")
 def reranker(home: Home, serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     """A running reranker."""
-    kit = write_task(tmp_path_factory.mktemp("kit") / "reranker", "reranking")
-    yield from asker(serve(kit, home, "docker").url, "tiny-reranker")
+    kit = written_kit(tmp_path_factory.mktemp("kit") / "reranker", "onnx", "reranking")
+    yield from asker(assert_runs(kit, "onnx", home, serve, "docker"), "tiny-reranker")
 
 
 def test_classifier_gives_torchs_probabilities(classifier):
@@ -191,3 +155,9 @@ def test_coheres_client_ranks(reranker):
     expected = [[item["index"], item["relevance_score"]] for item in answer["results"]]
     assert expected[0][0] == scores.index(max(scores))
     assert call("cohere_rerank", reranker.url, "tiny-reranker", query, *documents) == [expected] * 2
+
+
+def test_the_other_new_kits_run_as_they_are_written(home: Home, serve, tmp_path):
+    """The paper's own code, which is the default, and sentence vectors."""
+    for engine, task in (("python", "prediction"), ("onnx", "embeddings")):
+        assert_runs(written_kit(tmp_path / task, engine, task), engine, home, serve)

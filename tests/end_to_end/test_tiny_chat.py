@@ -12,6 +12,7 @@ from engines.numpy_llama import NumpyLlama
 from fakes.little import Heard
 from fakes.promises import assert_kept, measured
 from fakes.served import ROOT
+from fakes.written_kits import assert_runs, assert_same_salt, written_kit
 
 from mealkit.digest import Digest
 from mealkit.pipeline.home import Home
@@ -132,3 +133,17 @@ def test_the_sandbox_answers_the_same(kit: Path, home: Home, serve):
     url = serve(kit, home, "sandbox", allowed=allowed).url
     assert_answers(url)
     assert_kept(measured(url, kit, home, allowed))
+
+
+@pytest.mark.online
+def test_a_new_kit_chats_as_the_example(home: Home, tmp_path):
+    """What decides the answers of the template for text is what decides the example kit's."""
+    kit = written_kit(tmp_path / "chat", "llama-cpp", "generation")
+    assert_same_salt(kit, "llama-cpp", KIT, home)
+
+
+@pytest.mark.online
+def test_new_kits_for_other_tasks_run_as_they_are_written(home: Home, serve, tmp_path):
+    """Locked, built and run, with the layers of the example where they are the same."""
+    kit = written_kit(tmp_path / "vectors", "llama-cpp", "embeddings")
+    assert_runs(kit, "llama-cpp", home, serve)

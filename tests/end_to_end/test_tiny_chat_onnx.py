@@ -9,6 +9,7 @@ from end_to_end.test_tiny_chat import assert_answers
 from fakes.little import Heard, edit_kit
 from fakes.promises import assert_kept, failed_names, measured
 from fakes.served import ROOT
+from fakes.written_kits import assert_runs, written_kit
 
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import build_kit
@@ -74,3 +75,9 @@ def test_another_chat_template_is_noticed(kit: Path, home: Home, serve):
     edit_kit(twin, lambda form: form["model"]["weights"][0].pop("sha256"))
     url = serve(twin, home, "sandbox", allowed=(model,)).url
     assert failed_names(measured(url, twin, home, (model,))) >= {"likeliest-tokens", "join"}
+
+
+@pytest.mark.online
+def test_a_new_kit_runs_as_it_is_written(home: Home, serve, tmp_path):
+    """The template for text."""
+    assert_runs(written_kit(tmp_path / "chat", "onnx", "generation"), "onnx", home, serve)

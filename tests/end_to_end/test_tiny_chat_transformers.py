@@ -8,6 +8,7 @@ from fakes.little import Heard
 from fakes.promises import assert_kept, measured
 from fakes.served import ROOT
 from fakes.torch_kits import MODEL, WHEELS, copy_with_wheel, torch_wheel
+from fakes.written_kits import assert_runs, assert_same_salt, written_kit
 
 from mealkit.digest import digest_of_file
 from mealkit.pipeline.home import Home
@@ -64,3 +65,19 @@ def test_the_sandbox_answers_the_same(kit: Path, large_home: Home, serve):
     url = serve(kit, large_home, "sandbox", allowed=allowed).url
     assert_answers(url)
     assert_kept(measured(url, kit, large_home, allowed))
+
+
+@pytest.mark.online
+def test_a_new_kit_chats_as_the_example(large_home: Home, tmp_path):
+    """What decides the answers of the template for text is what decides the example kit's."""
+    kit = written_kit(tmp_path / "chat", "transformers", "generation")
+    assert_same_salt(kit, "transformers", KIT, large_home)
+
+
+@pytest.mark.online
+def test_new_kits_for_other_tasks_run_as_they_are_written(large_home: Home, serve, tmp_path):
+    """Locked, built and run, with the layers of the example where they are the same."""
+    for task in ("embeddings", "classification", "reranking"):
+        assert_runs(
+            written_kit(tmp_path / task, "transformers", task), "transformers", large_home, serve
+        )

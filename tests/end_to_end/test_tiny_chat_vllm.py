@@ -9,6 +9,7 @@ from fakes.little import Heard
 from fakes.promises import assert_kept, measured
 from fakes.served import ROOT
 from fakes.torch_kits import WHEELS, copy_with_wheel
+from fakes.written_kits import assert_runs, assert_same_salt, written_kit
 
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import build_kit
@@ -67,3 +68,17 @@ def test_docker_answers_as_the_arithmetic_says(kit: Path, large_home: Home, serv
         assert answer["choices"][0]["message"]["content"] == expected.decode()
         assert answer["usage"]["completion_tokens"] == count
     assert_kept(measured(url, kit, large_home, allowed))
+
+
+@pytest.mark.online
+def test_a_new_kit_chats_as_the_example(large_home: Home, tmp_path):
+    """What decides the answers of the template for text is what decides the example kit's."""
+    kit = written_kit(tmp_path / "chat", "vllm", "generation")
+    assert_same_salt(kit, "vllm", KIT, large_home)
+
+
+@pytest.mark.online
+def test_new_kits_for_other_tasks_run_as_they_are_written(large_home: Home, serve, tmp_path):
+    """Locked, built and run, with the layers of the example where they are the same."""
+    kit = written_kit(tmp_path / "vectors", "vllm", "embeddings")
+    assert_runs(kit, "vllm", large_home, serve)

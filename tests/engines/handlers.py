@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from mealkit.refusal import Refusal
+
 HERE = Path(__file__).parent
 
 
@@ -186,8 +188,18 @@ def _even(number: int) -> int:
     return number
 
 
+def _one_word(text: str) -> str:
+    if " " in text:
+        raise Refusal("it has a blank", hint="send one word", status=415)
+    return text
+
+
 class Picky:
-    def predict(self, number: Annotated[int, AfterValidator(_even)]) -> int:
+    def predict(
+        self,
+        number: Annotated[int, AfterValidator(_even)],
+        word: Annotated[str, AfterValidator(_one_word)] = "",
+    ) -> int:
         return number
 
 
@@ -224,6 +236,34 @@ class Refusing:
         if not text:
             raise ValueError("text has no words")
         yield int(text)
+
+
+class OwnRefusalError(ValueError):
+    """A class that a paper has without mealkit."""
+
+    field, hint, status = "how", "send a portrait", 422
+
+
+class RefusingMore:
+    def predict(self, how: str) -> Iterator[int]:
+        match how:
+            case "public":
+                raise Refusal("no face", field="how", hint="send a portrait", status=422)
+            case "own":
+                raise OwnRefusalError("no face")
+            case "library":
+                # The frame that raises is no file of the kit.
+                said = "raise R('no face', field='how', hint='send a portrait', status=422)"
+                exec(said, {"R": Refusal})  # noqa: S102
+            case _:
+                raise Refusal("no")
+        yield 1
+
+
+class RefusingLater:
+    async def predict(self, n: int = 1) -> AsyncIterator[int]:
+        yield n
+        raise Refusal("too many", field="n", status=413)
 
 
 class LaterFailing:

@@ -176,7 +176,24 @@ def test_the_authors_own_checks_are_refusals(ready):
     assert output(predict(host, number=2)) == 2
     reply = predict(host, number=3)
     assert (reply.status, reply.error["where"]) == (400, "input.number")
-    assert reply.error["message"] == "input.number: value error, it is odd"
+    assert reply.error["message"] == "input.number: it is odd"
+    reply = predict(host, number=4, word="a b")
+    assert (reply.status, reply.error["code"]) == (415, "REQUEST_MEDIA_TYPE")
+    assert reply.error["message"] == "input.word: it has a blank"
+    assert (reply.error["where"], reply.error["hint"]) == ("input.word", "send one word")
+
+
+def test_every_mistake_of_an_input_is_told_at_once(ready):
+    """Each with its field and what was probably meant; the first one decides the status."""
+    reply = predict(ready("Words"), txt="x", order="longst", top=101, copy="yes")
+    assert (reply.status, reply.error["code"]) == (400, "REQUEST_INVALID")
+    found = {item["where"]: (item["message"], item["hint"]) for item in reply.error["problems"]}
+    assert found["input.txt"][1] == "did you mean 'text'?"
+    assert found["input.order"][1] == "did you mean 'longest'?"
+    assert found["input.top"][0] == "input.top should be less than or equal to 100"
+    assert found["input.text"][0] == "input.text is missing"
+    assert found["input.copy"][0] == "input.copy should be a valid boolean"
+    assert len(found) == 5
 
 
 def test_load_gets_what_it_asks_for(ready, tmp_path):
@@ -344,6 +361,30 @@ def test_a_value_error_that_the_code_raises_is_the_callers(ready, stream):
     assert reply.error["message"] == "text has no words"
     reply = predict(host, text="x")
     assert (reply.status, reply.error["code"]) == (500, "HANDLER_FAILED")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("how", ["public", "own", "library", "bare"])
+def test_a_refusal_names_field_hint_and_status(ready, how, stream):
+    """Of mealkit's class, also from a library, or of a class of the kit's own, without an import."""
+    reply = predict(ready("RefusingMore"), how=how, stream=stream)
+    if how == "bare":
+        assert (reply.status, reply.error["code"]) == (400, "REQUEST_INVALID")
+        assert (reply.error["where"], reply.error["message"]) == ("input", "no")
+        return
+    assert (reply.status, reply.error["code"]) == (422, "INPUT_REFUSED")
+    assert (reply.error["owner"], reply.error["where"]) == ("caller", "input.how")
+    assert (reply.error["message"], reply.error["hint"]) == ("no face", "send a portrait")
+
+
+def test_a_refusal_in_the_middle_of_a_stream_is_its_last_event(ready):
+    """As the caller's problem."""
+    first, last = events(predict(ready("RefusingLater"), stream=True))
+    assert json.loads(first) == {"output": 1}
+    error = json.loads(last)["error"]
+    assert (error["code"], error["where"], error["owner"]) == (
+        *("REQUEST_TOO_LARGE", "input.n", "caller"),
+    )
 
 
 @pytest.mark.parametrize("how", ["object", "nan", "deep", "surrogate"])

@@ -22,6 +22,7 @@ from mealkit.recipe.kit import Feature, Task
 from mealkit.recipe.lock import Lock, lock_bytes
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import FolderOrigin
+from mealkit.recipe.task_endpoints import task_endpoint
 
 Answered = tuple[int, dict[str, str], Any]
 """Status, headers, and the content: JSON, or bytes as they are."""
@@ -61,6 +62,38 @@ def answer_of(path: str, body: dict[str, Any]) -> Any:
             return {"error": {"mealkit_code": "ROUTE_UNKNOWN", "message": "no", "owner": "caller"}}
 
 
+_INPUTS: dict[Task, dict[str, Any]] = {
+    Task.PREDICTION: {
+        "model": {"type": "string"},
+        "input": {"$ref": "#/components/schemas/Input"},
+        "stream": {"enum": [False, None]},
+    },
+    Task.RERANKING: {
+        "query": {"type": "string"},
+        "documents": {"type": "array", "items": {"type": "string"}},
+    },
+}
+
+
+def described(lock: Lock) -> dict[str, Any]:
+    """What a kit says of itself at /openapi.json, as far as its callers here read it."""
+    task, features = lock.model.task, lock.engine.features
+    request = {"type": "object", "properties": _INPUTS.get(task, {})}
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Request"}}}
+    made_up = {"type": "object", "properties": {"text": {"type": "string"}}}
+    return {
+        "paths": {task_endpoint(task, features): {"post": {"requestBody": {"content": content}}}},
+        "components": {
+            "schemas": {"Request": request, "Input": {**made_up, "additionalProperties": False}}
+        },
+        "x-mealkit": {
+            "model": lock.model.name,
+            "task": task.value,
+            "features": [feature.value for feature in features],
+        },
+    }
+
+
 class AnsweringKit:
     """A running kit: `answer` may be replaced, and `asked` counts."""
 
@@ -71,6 +104,7 @@ class AnsweringKit:
         self.headers: list[dict[str, str]] = []
         self.recipe = str(lock.recipe)
         self.manifest: Any = lock_bytes(lock)
+        self.description: dict[str, Any] = described(lock)
         self.key: str | None = None
         self.address = ""
         self.most_at_once = 0
@@ -106,6 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, {}, {})
         elif self.path == "/v1/metadata":
             self._send(200, {}, {"recipe": self.kit.recipe, "image": None})
+        elif self.path == "/openapi.json":
+            self._send(200, {}, self.kit.description)
         elif self.path == "/v1/manifest":
             self._send(200, {}, self.kit.manifest)
         else:
@@ -117,6 +153,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(*self.kit.respond(self.path, body))
 
     def _send(self, status: int, headers: dict[str, str], content: Any) -> None:
+        if isinstance(content, Iterator):
+            self._stream(status, content)
+            return
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         for name, value in {"Content-Length": str(len(data)), **headers}.items():
@@ -125,6 +164,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(OSError):
             self.wfile.write(data)
+
+    def _stream(self, status: int, pieces: Iterator[bytes]) -> None:
+        """Send pieces as server-sent events, each as soon as there is one."""
+        self.send_response(status)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.send_header("X-Mealkit-Recipe", self.kit.recipe)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for piece in pieces:
+                self.wfile.write(b"data: " + piece + b"\n\n")
 
     def log_message(self, *_: object) -> None:
         pass

@@ -26,6 +26,33 @@ LOCKS = [path.read_bytes() for path in sorted(KITS.glob("*/kit.lock"))]
 KIT_TEXTS = [path.read_bytes() for path in sorted(KITS.glob("*/kit.yaml"))]
 LITTLE_KIT = json.dumps(little_form()).encode()
 SAFETENSORS = [safetensors(4), safetensors(0)]
+_FILE_SCHEMA = {"type": "string", "format": "data-url"}
+FORM_SCHEMA = {
+    "$defs": {"File": _FILE_SCHEMA},
+    "properties": {
+        "image": {"anyOf": [{"$ref": "#/$defs/File"}, {"type": "null"}]},
+        "top": {"type": "integer"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "options": {"type": "object"},
+    },
+}
+FORMS = [
+    (
+        b'multipart/form-data; boundary="x y"\n--x y\r\n'
+        b'Content-Disposition: form-data; name="image"; filename="a\\"b.png"\r\n'
+        b"Content-Type: image/png\r\n\r\n\x89PNG\r\n--x y\r\n"
+        b"Content-Disposition: form-data; name=top\r\n\r\n-1.5e3\r\n--x y\r\n"
+        b'Content-Disposition: form-data; name="tags"\r\n\r\na\r\n--x y\r\n'
+        b'Content-Disposition: form-data; name="tags"\r\n\r\nb\r\n--x y\r\n'
+        b'Content-Disposition: form-data; name="options"\r\nContent-Type: application/json\r\n\r\n'
+        b'{"a": [1]}\r\n--x y--\r\n'
+    ),
+    (
+        b"multipart/form-data; boundary=b\nbefore\r\n--b \t\r\n"
+        b'content-disposition: form-data; name="seed"\r\n\r\n7\r\n--b--after'
+    ),
+]
+ACCEPTS = [b"image/png, image/*;q=0.5, */*; q=0.1", b'application/octet-stream;x="a";q=1']
 CONFIGS = [
     (KITS / "tiny-llama" / "config.json").read_bytes(),
     json.dumps(

@@ -47,6 +47,9 @@ from mealkit.oci.reference import Reference
 from mealkit.recipe.lock import read_lock
 from mealkit.recipe.requirements import ANNOTATION, read_requirements
 from mealkit.recipe.weight_places import HubPlace
+from mealkit.runtime.api.file_answer import Accepted
+from mealkit.runtime.api.form_data import read_form
+from mealkit.runtime.api.form_values import form_values
 from mealkit.runtime.api.reading import read_object as gateway_reads
 from mealkit.runtime.http.protocol import _Strict
 from mealkit.runtime.life.worker_process import read_problem
@@ -76,6 +79,12 @@ ENGINES = ("transformers", "vllm", "llama-cpp", "onnx")
 
 def worker_reads(data: bytes) -> None:
     read_request(data, chat_request)
+
+
+def form(data: bytes) -> None:
+    """Read a form whose Content-Type is the first line."""
+    content_type, _, body = data.partition(b"\n")
+    form_values(read_form(body, content_type.decode("latin-1")), seeds.FORM_SCHEMA, 1000)
 
 
 class Bytes:
@@ -380,6 +389,8 @@ TARGETS = [
     Target("digest", lambda data: Digest(text_of(data)), [b"sha256:" + b"0" * 64], (ValueError,)),
     Target("request head", request_head, seeds.REQUESTS, (h11.RemoteProtocolError,), inputs=800),
     Target("request body", gateway_reads, seeds.OBJECTS, inputs=500),
+    Target("form", form, seeds.FORMS, inputs=800),
+    Target("Accept", lambda data: Accepted.of(text_of(data)).wants("image/png"), seeds.ACCEPTS),
     Target("worker's request body", worker_reads, [json.dumps(CHAT).encode()], inputs=500),
     Target("tool calls", calls, seeds.CALLS, inputs=500),
     Target("log", log, [*seeds.LOGS, *seeds.PROBLEMS], inputs=500),

@@ -143,6 +143,7 @@ KEEPS_ANSWERS = {
     "tests_in_image": True,
     "ops": {"audit": {"texts": True}, "cost": {"cpu_hour": "0.10"}},
     "runtime.bytecode": False,
+    "runtime.prepare": "make_wheels.sh",
     "name": "another",
     "version": "2.0.0",
     "description": "Something else.",

@@ -1,30 +1,43 @@
 """Turns exceptions of the author's code into problems, and writes them to the worker's log.
 
 A caller gets the exception's type and line, because its message may describe the kit's inside; the
-operator's log gets the message. A ``raise ValueError`` in the kit's own code is meant for the
-caller, with its message, as it is in a validator of pydantic. Imports only the standard library.
+operator's log gets the message. A ``Refusal``, and a ``raise ValueError`` in the kit's own code, is
+meant for the caller, with its message, as it is in a validator of pydantic. Imports only the
+standard library.
 """
 
+import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
 from opcode import opmap
 from pathlib import Path
 
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, Problem, failure, failures, problem
 from mealkit.names import one_line
+from mealkit.refusal import Refusal
 
 _MOST_CHARACTERS = 1000
 _MOST_FRAMES = 10
 _MOST_CAUSES = 3
 _RAISE = opmap["RAISE_VARARGS"]
+_FIELD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
+_HINT = re.compile(r".+")
+# The codes of a refusal's statuses, with the hint for each.
+_BY_STATUS = {
+    400: ("REQUEST_INVALID", "change the input as the message says"),
+    413: ("REQUEST_TOO_LARGE", "send a smaller input"),
+    415: ("REQUEST_MEDIA_TYPE", "send a file of another type, as the message says"),
+    422: ("INPUT_REFUSED", None),
+}
 
 
 def start_failure(error: BaseException, code_root: Path, doing: str) -> MealkitError:
     """Return the problem of code that failed before any request, with the exception's message."""
     traceback.print_exception(error)
     where = _syntax_line(error, code_root) or line_of(error, code_root)
-    hint = None
+    hint = f"correct {where}" if where else None
     if isinstance(error, ModuleNotFoundError):
         hint = (
             "name its package in runtime.requirements, or its file in runtime.code; or delete it"
@@ -40,21 +53,48 @@ def request_failure(error: BaseException, code_root: Path) -> MealkitError:
     A failure is written to the log, with the messages and lines of its causes.
     """
     if _refuses(error, code_root):
-        said = _bounded(error) or "the kit's code refuses the input"
-        return failure("REQUEST_INVALID", said, where="input")
-    sys.stderr.write("\n".join(_log_lines(error, code_root)) + "\n")
+        return failures([refusal_problem(error, "input")])
     where = line_of(error, code_root)
+    if os.environ.get("MEALKIT_DEV") == "on":  # the only caller is the author
+        traceback.print_exception(error)
+        lines = "\n".join(_log_lines(error, code_root)).replace(f"{code_root}/", "")
+        hint = f"correct {where}" if where else None
+        return failure("HANDLER_FAILED", lines, where=where, hint=hint)
+    sys.stderr.write("\n".join(_log_lines(error, code_root)) + "\n")
     at = f" at {where}" if where else ""
     name = type(error).__name__
     return failure("HANDLER_FAILED", f"the kit's code raised {name}{at}", where=where)
 
 
+def refusal_problem(error: BaseException, where: str) -> Problem:
+    """Return the problem that a refusal states; ``where`` is its field if it names none.
+
+    Any exception may have the attributes of a ``Refusal``: a kit's own class needs no import.
+    """
+    field, hint = _stated(error, "field", _FIELD), _stated(error, "hint", _HINT)
+    status = getattr(error, "status", None)
+    code, usual = _BY_STATUS.get(status if type(status) is int else 0, _BY_STATUS[400])
+    said = _bounded(error) or "the kit's code refuses the input"
+    return problem(code, said, where=f"input.{field}" if field else where, hint=hint or usual)
+
+
+def _stated(error: BaseException, name: str, form: re.Pattern[str]) -> str | None:
+    """Return an attribute of an exception, if it is a text of this form."""
+    value = getattr(error, name, None)
+    if not isinstance(value, str):
+        return None
+    text = one_line(value[:_MOST_CHARACTERS])
+    return text if form.fullmatch(text) else None
+
+
 def _refuses(error: BaseException, code_root: Path) -> bool:
-    """Return whether the exception comes from a ``raise ValueError(...)`` in the kit's own code.
+    """Return whether it is a refusal, or comes from a ``raise ValueError`` in the kit's own code.
 
     Other ValueErrors are mistakes of the code: of a library that it called, or of an operation such
     as ``int(text)``.
     """
+    if isinstance(error, Refusal):
+        return True
     trace = error.__traceback__
     if not isinstance(error, ValueError) or trace is None:
         return False

@@ -51,7 +51,8 @@ def outgoing(max_bytes: int) -> Any:
         raise ValueError("expected a path")
 
     schema = core_schema.with_info_plain_validator_function(written)
-    form = {"type": "string", "format": "uri", "description": _OUT}
+    # The gateway can then answer with the file itself.
+    form = {"type": "string", "format": "uri", "description": _OUT, "x-file": True}
     return Annotated[Path, GetPydanticSchema(lambda *_: schema), WithJsonSchema(form)]
 
 

@@ -12,8 +12,9 @@ import re
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from mealkit.engines.python.config import FileLimits
 from mealkit.engines.python.url_fetch import fetch
@@ -57,12 +58,20 @@ for _type, _known in (
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """How much of the limit for a request's files is left."""
+
+    left_bytes: int
+    limit_bytes: int
+
+
 class RequestFiles:
     """The files of one request and of its answer; closing it deletes all of them."""
 
     def __init__(self, limits: FileLimits) -> None:
         self._limits = limits
-        self._left_bytes = limits.max_file_bytes
+        self._left = _Left(limits.max_file_bytes, limits.max_file_bytes)
         self._deadline = time.monotonic() + limits.fetch_seconds
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._count = 0
@@ -87,13 +96,14 @@ class RequestFiles:
             message = f"the request has more than {MAX_FILES} files"
             raise failure("REQUEST_TOO_LARGE", message, where=where)
         if text[:5].lower() == "data:":
-            data, suffix = _of_data_url(text, self._left_bytes, where)
+            data, suffix = _of_data_url(text, self._left, where)
         elif text[:8].lower().startswith(("http://", "https://")):
-            fetched = fetch(text, self._limits, self._left_bytes, self._deadline, where)
+            left_bytes = self._left.left_bytes
+            fetched = fetch(text, self._limits, left_bytes, self._deadline, where)
             data, suffix = fetched.data, _suffix_of(fetched.path) or _suffix_for(fetched.media_type)
         else:
-            data, suffix = _of_base64(text, self._left_bytes, where), ""
-        self._left_bytes -= len(data)
+            data, suffix = _of_base64(text, self._left, where), ""
+        self._left = replace(self._left, left_bytes=self._left.left_bytes - len(data))
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="mealkit-request-")
         path = Path(self._folder.name) / f"{self._count}{suffix}"
@@ -149,37 +159,43 @@ def answer_file(path: Path, max_bytes: int) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-def _of_data_url(text: str, max_bytes: int, where: str) -> tuple[bytes, str]:
+def _of_data_url(text: str, left: _Left, where: str) -> tuple[bytes, str]:
     head, comma, body = text[5:].partition(",")
     if not comma:
         raise failure("REQUEST_INVALID", f"{where} is a data: URL without a comma", where=where)
     media_type, *parameters = head.split(";")
     if parameters and parameters[-1].strip().lower() == "base64":
-        data = _of_base64(body, max_bytes, where)
+        data = _of_base64(body, left, where)
     else:
-        if len(body) > max_bytes * 3:
-            raise _too_large(where, max_bytes)
+        if len(body) > left.left_bytes * 3:
+            raise _too_large(where, left)
         data = unquote_to_bytes(body)
-    if len(data) > max_bytes:
-        raise _too_large(where, max_bytes)
-    return data, _suffix_for(media_type.strip().lower() or "text/plain")
+    if len(data) > left.left_bytes:
+        raise _too_large(where, left)
+    # The gateway adds the name of a file that came in a form.
+    named = next((item[5:] for item in parameters if item[:5].lower() == "name="), "")
+    suffix = _suffix_of(unquote(named)) or _suffix_for(media_type.strip().lower() or "text/plain")
+    return data, suffix
 
 
-def _of_base64(text: str, max_bytes: int, where: str) -> bytes:
-    if len(text) // 4 * 3 > max_bytes + 2:
-        raise _too_large(where, max_bytes)
+def _of_base64(text: str, left: _Left, where: str) -> bytes:
+    if len(text) // 4 * 3 > left.left_bytes + 2:
+        raise _too_large(where, left)
     try:
         data = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as error:
         message = f"{where} is not a URL, a data: URL or base64"
         raise failure("REQUEST_INVALID", message, where=where) from error
-    if len(data) > max_bytes:
-        raise _too_large(where, max_bytes)
+    if len(data) > left.left_bytes:
+        raise _too_large(where, left)
     return data
 
 
-def _too_large(where: str, max_bytes: int) -> MealkitError:
-    message = f"{where} is larger than the {max_bytes} bytes that are left for files"
+def _too_large(where: str, left: _Left) -> MealkitError:
+    message = f"{where} is larger than the {left.left_bytes} bytes that are left for files"
+    if left.left_bytes < left.limit_bytes:
+        message += f"; all files of a request may have {left.limit_bytes}"
+    message += " (runtime.settings.max_file_bytes)"
     return failure("REQUEST_TOO_LARGE", message, where=where)
 
 

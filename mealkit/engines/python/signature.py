@@ -24,19 +24,19 @@ from pydantic_core import PydanticSerializationError
 from mealkit.engines.python.config import HandlerConfig
 from mealkit.engines.python.faults import start_failure
 from mealkit.engines.python.file_types import incoming, outgoing, outgoing_untyped, with_files
+from mealkit.engines.python.input_problems import input_problems
 from mealkit.engines.python.request_files import RequestFiles
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, failure, failures
 from mealkit.worker.interface import PredictionSchema
 
+# Of the docstring, which the API's description shows.
+_ABOUT_CHARACTERS = 4000
 _STREAMS = (
     collections.abc.Iterator,
     collections.abc.Generator,
     collections.abc.AsyncIterator,
     collections.abc.AsyncGenerator,
 )
-
-# Reporting one of them means building all of them: a large list may have one for each item.
-_MOST_MISTAKES = 1000
 
 
 class Signature:
@@ -62,7 +62,9 @@ class Signature:
             gives = get_args(gives)[0]
         most = config.limits.max_file_bytes
         try:
-            self._input = self._input_model(parameters, hints)
+            handler = type(getattr(predict, "__self__", None))
+            about = inspect.getdoc(predict) or inspect.getdoc(handler) or ""
+            self._input = self._input_model(parameters, hints, about[:_ABOUT_CHARACTERS])
             self._output: TypeAdapter[Any] = TypeAdapter(
                 with_files(gives, outgoing(most), outgoing_untyped(most))
             )
@@ -77,12 +79,12 @@ class Signature:
         """Check an input and return the arguments of ``predict``.
 
         Raises:
-            RequestError: ``REQUEST_INVALID`` and others, with the field.
+            RequestError: ``REQUEST_INVALID`` and others, with a problem for each field.
         """
         try:
             found = self._input.model_validate_json(json.dumps(dict(values)), context=files)
         except ValidationError as error:
-            raise self._refusal(error) from error
+            raise failures(input_problems(error, values, self._input)) from error
         return {name: getattr(found, f"p{index}") for index, name in enumerate(self._names)}
 
     def write(self, result: Any, files: RequestFiles) -> Any:
@@ -116,7 +118,7 @@ class Signature:
         return parameter.name
 
     def _input_model(
-        self, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]
+        self, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any], about: str
     ) -> type[BaseModel]:
         fields: dict[str, Any] = {}
         for index, name in enumerate(self._names):
@@ -127,7 +129,9 @@ class Signature:
             taken: Any = with_files(hints[name], file)
             fields[f"p{index}"] = (Annotated[taken, Field(alias=name)], given)
         config = ConfigDict(extra="forbid", strict=True)
-        model: type[BaseModel] = create_model("Input", __config__=config, **fields)
+        model: type[BaseModel] = create_model(
+            "Input", __config__=config, __doc__=about or None, **fields
+        )
         return model
 
     def _schema(self) -> PredictionSchema:
@@ -139,25 +143,6 @@ class Signature:
                 hint = "make the class a pydantic model, or make the path a parameter"
                 raise failure("ENGINE_START", message, where=self._config.file, hint=hint)
         return PredictionSchema(taken, given, self.streams)
-
-    def _refusal(self, error: ValidationError) -> MealkitError:
-        if error.error_count() > _MOST_MISTAKES:
-            message = f"input has {error.error_count()} mistakes"
-            return failure("REQUEST_INVALID", message, where="input")
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = _dotted(("input", *first["loc"]))
-        hint: str | None = None
-        match first["type"]:
-            case "extra_forbidden":
-                known = ", ".join(self._names) or "none"
-                message = f"{where} is not an input of this kit"
-                hint = f"its inputs are {known}"
-            case "missing":
-                message = f"{where} is missing"
-            case _:
-                text = str(first["msg"])
-                message = f"{where}: {text[:1].lower()}{text[1:].rstrip('.')}"
-        return failure("REQUEST_INVALID", message, where=where, hint=hint)
 
 
 def _require_finite(value: Any) -> None:

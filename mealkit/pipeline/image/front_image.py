@@ -67,15 +67,15 @@ def _made(store: LocalStore, platform: Platform, home: Home, progress: Progress)
     from mealkit.sources.debian.mirrors import debian_mirrors
     from mealkit.sources.debian.resolver import resolve_program
 
-    progress.phase(f"resolving {_PROGRAM} of Debian {_SUITE} for the front")
-    packages = resolve_program(
-        _SUITE,
-        _PROGRAM,
-        platform.architecture,
-        mirrors=debian_mirrors(),
-        cache=home.indexes,
-        memory=DebianMemory(home.debian),
-    )
+    with progress.step(f"resolving {_PROGRAM} of Debian {_SUITE} for the front"):
+        packages = resolve_program(
+            _SUITE,
+            _PROGRAM,
+            platform.architecture,
+            mirrors=debian_mirrors(),
+            cache=home.indexes,
+            memory=DebianMemory(home.debian),
+        )
     files = fetch_locked_debs(packages, home, progress)
     with tempfile.TemporaryDirectory(prefix="mealkit-") as scratch:
         debs = [(package.name, files[package.sha256]) for package in packages]

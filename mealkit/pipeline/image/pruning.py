@@ -2,10 +2,11 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from mealkit.assembly.lean import lean_image
+from mealkit.containers.container import LABEL_IMAGE
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.image import Image
@@ -13,12 +14,14 @@ from mealkit.oci.index import ImageIndex
 from mealkit.pipeline.deployment_files import images_in_use
 from mealkit.pipeline.home import REBUILDS, Home
 from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.machine.clients import kits_of_home
 from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.unfinished import UnfinishedUploads
 from mealkit.stores.upkeep import prune as prune_store
+from mealkit.stores.upkeep import unneeded_bytes
 
 
 def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> int:
@@ -34,7 +37,7 @@ def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> i
     """
     store = LocalStore(home.store)
     task = progress.task("pruning", None)
-    in_use = images_in_use(home)
+    in_use = used_images(home)
     done = prune_store(store, task.advance, nameless=nameless, damaged=damaged, in_use=in_use)
     freed = done.freed_bytes
     if home.root.is_dir() and any(home.root.iterdir()):
@@ -47,6 +50,28 @@ def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> i
     return freed
 
 
+def used_images(home: Home) -> set[str]:
+    """Return the digests of images that deployments or running kits use.
+
+    Raises:
+        DeploymentError: ``DEPLOYMENT_INVALID``: what a deployment needs is not known.
+    """
+    running = (item.labels.get(LABEL_IMAGE) for item in kits_of_home(home) if item.exit is None)
+    return {*images_in_use(home), *filter(None, running)}
+
+
+def unneeded_home_bytes(home: Home, gone: Collection[Digest]) -> int:
+    """Return what `prune` would free if the images in ``gone`` were removed, as far as is known."""
+    store = LocalStore(home.store)
+    if not home.root.is_dir():
+        return 0
+    freed = unneeded_bytes(store, nameless=bool(gone), in_use=used_images(home))
+    inputs, roots = _needed(store, gone)
+    files = FileCache(home.files).sizes()
+    freed += sum(size for digest, size in files.items() if digest not in inputs)
+    return freed + sum(_size(path) for path in _unneeded(home, roots))
+
+
 def _unneeded(home: Home, roots: set[str]) -> Iterator[Path]:
     yield from home.indexes.glob("*")
     yield from home.case_files.glob("*")
@@ -55,11 +80,13 @@ def _unneeded(home: Home, roots: set[str]) -> Iterator[Path]:
         yield from (path for path in home.roots.glob("*") if path.name not in roots)
 
 
-def _needed(store: LocalStore) -> tuple[set[Digest], set[str]]:
+def _needed(store: LocalStore, gone: Collection[Digest] = ()) -> tuple[set[Digest], set[str]]:
     """Return the files that images need beside their layers, and the digests of their roots."""
     inputs: set[Digest] = set()
     roots: set[str] = set()
     for stored in store.images():
+        if stored.digest in gone:
+            continue
         with contextlib.suppress(MealkitError):
             content = store.content(str(stored.digest))
             for image in content.images if isinstance(content, ImageIndex) else (content,):
@@ -96,15 +123,18 @@ def _sandbox_runs(home: Home) -> bool:
 
 def _delete(path: Path) -> int:
     """Delete a file or a folder; return the freed bytes."""
+    size = _size(path)
     if path.is_dir() and not path.is_symlink():
-        size = sum(item.lstat().st_size for item in path.rglob("*") if not item.is_dir())
         for folder in [path, *(item for item in path.rglob("*") if item.is_dir())]:
             if not folder.is_symlink():
                 folder.chmod(0o700)
         shutil.rmtree(path)
         return size
-    if not path.exists():
-        return 0
-    size = path.lstat().st_size
-    path.unlink()
+    path.unlink(missing_ok=True)
     return size
+
+
+def _size(path: Path) -> int:
+    if path.is_dir() and not path.is_symlink():
+        return sum(item.lstat().st_size for item in path.rglob("*") if not item.is_dir())
+    return path.lstat().st_size if path.exists() else 0

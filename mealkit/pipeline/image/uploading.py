@@ -62,9 +62,10 @@ def upload(  # noqa: PLR0913  as many as the verbs have options
     report = push(content, by_digest, registries, mount_from=mount_from, advance=task.advance)
     task.done()
     kept = tuple(item for item in companions if item.suffix or subject_of(item.content))
+    sent_bytes = report.sent_bytes
     if kept:
-        progress.phase(f"pushing {len(kept)} signatures and other artifacts")
-    sent_bytes = report.sent_bytes + sum(publish(item, reference, registries) for item in kept)
+        with progress.step(f"pushing {len(kept)} signatures and other artifacts"):
+            sent_bytes += sum(publish(item, reference, registries) for item in kept)
     give_name(client, reference, content, replaces=replaces)
     moved_from = before if before != digest else None
     return Uploaded(reference, digest, size_bytes, sent_bytes, kept, moved_from)

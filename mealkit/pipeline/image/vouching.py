@@ -50,15 +50,15 @@ def require_signed(
     from mealkit.sources.debian.mirrors import debian_mirrors
     from mealkit.sources.debian.vouch import require_vouched
 
-    progress.phase("looking up the Debian packages in signed indexes")
-    require_vouched(
-        base.packages,
-        base.suite,
-        architecture,
-        mirrors=debian_mirrors,
-        cache=home.indexes,
-        memory=DebianMemory(home.debian),
-    )
+    with progress.step("looking up the Debian packages in signed indexes"):
+        require_vouched(
+            base.packages,
+            base.suite,
+            architecture,
+            mirrors=debian_mirrors,
+            cache=home.indexes,
+            memory=DebianMemory(home.debian),
+        )
 
 
 def _check_packages(base: LockedDebianBase, architecture: str) -> None:

@@ -23,6 +23,7 @@ from mealkit.lock.claim_check import claim_problems
 from mealkit.lock.compare import Change
 from mealkit.lock.contract_check import contract_problems, contract_warnings
 from mealkit.lock.drift import drift, needs_network
+from mealkit.lock.hardware_check import hardware_problems
 from mealkit.lock.kit_parts import KitParts
 from mealkit.lock.operations_check import operations_problems
 from mealkit.lock.resolve import offline_lock, requests_of
@@ -79,6 +80,17 @@ class OpenedKit:
         Raises:
             LockError: ``LOCK_MISSING``, or ``LOCK_STALE`` if an input must be resolved again.
         """
+        lock = self.lock_as_far_as_known()
+        if not self.is_resolved:
+            raise failures([self.stale()])
+        return lock
+
+    def lock_as_far_as_known(self) -> Lock:
+        """Return the lock of the kit as it is now; what must be resolved again is as it was.
+
+        Raises:
+            LockError: ``LOCK_MISSING``.
+        """
         if self.lock is None:
             raise failure(
                 "LOCK_MISSING",
@@ -86,8 +98,6 @@ class OpenedKit:
                 where=str(self.lock_path),
                 hint=f"mealkit lock {self.folder}",
             )
-        if not self.is_resolved:
-            raise failures([self.stale()])
         return offline_lock(self.parts, self.lock) if self.drift else self.lock
 
     def stale(self) -> Problem:
@@ -136,6 +146,7 @@ def open_kit(
         *claim_problems(loaded.kit, engine.task, loaded.where),
         *contract_problems(loaded.kit, engine.task, loaded.where),
         *operations_problems(loaded.kit, engine.task, loaded.where),
+        *hardware_problems(loaded.kit, loaded.where),
     ]
     if problems:
         raise failures(problems)
@@ -191,8 +202,8 @@ def _current_weights(
     from mealkit.pipeline.kit.supplies import open_supplies
     from mealkit.sources.folder_changes import changed_weights
 
-    large = lock.requirements.weights_bytes > _LARGE_BYTES
-    task = progress.task("comparing local files", None) if large else SILENT_TASK
+    size = lock.requirements.weights_bytes
+    task = progress.task("comparing local files", size) if size > _LARGE_BYTES else SILENT_TASK
     with open_supplies(whole, kit.folder, kit.bounds, home, task) as supplies:
         current = changed_weights(kit.folder, whole.model, lock.model, supplies)
     task.done()
@@ -218,7 +229,7 @@ def _current_datasets(
 
     size = sum(file.size_bytes for name in entries for file in lock.datasets[name].files)
     is_large = size > _LARGE_BYTES
-    task = progress.task("comparing local data", None) if is_large else SILENT_TASK
+    task = progress.task("comparing local data", size) if is_large else SILENT_TASK
     with open_dataset_supplies(whole, kit.bounds, home, task) as supplies:
         current = changed_datasets(kit.folder, entries, lock.datasets, supplies)
     task.done()

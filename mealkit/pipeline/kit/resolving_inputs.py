@@ -12,7 +12,7 @@ from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.kit.supplies import open_dataset_supplies, open_supplies
 from mealkit.progress import SILENT_TASK, Progress
 from mealkit.recipe.claims import LockedDataset
-from mealkit.recipe.kit import Base, Kit
+from mealkit.recipe.kit import Base, DebianBase, Kit
 from mealkit.recipe.lock import LockedBase, LockedDebianBase, LockedWheel, ModelShape
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.publisher_signature import LockedSignature
@@ -61,9 +61,11 @@ class KitInputs:
         """Verify the publishers' signatures of the files; only the signatures are downloaded."""
         from mealkit.pipeline.kit.publisher_signatures import verify_publishers
 
-        self._progress.phase("verifying the publishers' signatures of the weights")
         folder, signers = self._kit.folder, self._kit.parts.signers
-        with open_supplies(kit, folder, self._kit.bounds, self._home, SILENT_TASK) as supplies:
+        with (
+            self._progress.step("verifying the publishers' signatures of the weights"),
+            open_supplies(kit, folder, self._kit.bounds, self._home, SILENT_TASK) as supplies,
+        ):
             return verify_publishers(kit, folder, signers, files, supplies)
 
     def packages(
@@ -72,12 +74,20 @@ class KitInputs:
         """Resolve Python packages to wheels."""
         from mealkit.sources.python_packages import resolve_packages
 
-        self._progress.phase(
-            f"resolving packages for {target.architecture}: {', '.join(requirements)}"
-        )
-        return resolve_packages(
-            requirements, target, excludes=excludes, wheels=self._kit.local_wheels
-        )
+        title = f"resolving packages for {target.architecture}: {', '.join(requirements)}"
+        with self._progress.step(title):
+            return resolve_packages(
+                requirements,
+                target,
+                excludes=excludes,
+                wheels=self._kit.local_wheels,
+                places=self._places(),
+            )
+
+    def _places(self) -> dict[str, str]:
+        """Return the line of kit.yaml of each of the kit's own requirements."""
+        lines = enumerate(self._kit.parts.kit.runtime.requirements)
+        return {line: self._kit.where(("runtime", "requirements", index)) for index, line in lines}
 
     def dependents(
         self,
@@ -102,26 +112,33 @@ class KitInputs:
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
         """Resolve the base to the digests of its packages, or of its manifest."""
         if base.source == "image":
-            self._progress.phase(f"resolving the base image {base.reference} for {architecture}")
-            return locked_base(base, self._kit.folder, self._kit.bounds, architecture)
+            title = f"resolving the base image {base.reference} for {architecture}"
+            with self._progress.step(title):
+                return locked_base(base, self._kit.folder, self._kit.bounds, architecture)
         from mealkit.sources.debian.known_packages import DebianMemory
         from mealkit.sources.debian.mirrors import debian_mirrors
         from mealkit.sources.debian.resolver import resolve_base
 
-        self._progress.phase(
-            f"resolving Debian {base.suite} with Python {python} for {architecture}"
-        )
-        packages = resolve_base(
-            base.suite,
-            python,
-            architecture,
-            more=base.packages,
-            allow_unsigned=base.allow_unsigned,
-            mirrors=debian_mirrors(),
-            cache=self._home.indexes,
-            memory=DebianMemory(self._home.debian),
-        )
+        title = f"resolving Debian {base.suite} with Python {python} for {architecture}"
+        places = {python: self._kit.where(("runtime", "python")), **self._debian_places(base)}
+        with self._progress.step(title):
+            packages = resolve_base(
+                base.suite,
+                python,
+                architecture,
+                more=base.packages,
+                allow_unsigned=base.allow_unsigned,
+                mirrors=debian_mirrors(),
+                cache=self._home.indexes,
+                memory=DebianMemory(self._home.debian),
+                places=places,
+            )
         return LockedDebianBase(suite=base.suite, packages=packages)
+
+    def _debian_places(self, base: DebianBase) -> dict[str, str]:
+        named = enumerate(base.packages)
+        place = ("runtime", "base", "packages")
+        return {name: self._kit.where((*place, index)) for index, name in named}
 
 
 @contextmanager

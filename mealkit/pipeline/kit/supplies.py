@@ -76,7 +76,8 @@ def _supplies(
     digests = DigestCache(home.store / "digests")
 
     def hash_files(paths: Sequence[Path]) -> list[Digest]:
-        return [found.file for found in digests.digest_files([job(path) for path in paths])]
+        jobs = [job(path) for path in paths]
+        return [found.file for found in digests.digest_files(jobs, task.advance)]
 
     with downloader(home, task) as fetcher, ExitStack() as stack:
         artifacts = None

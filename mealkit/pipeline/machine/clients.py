@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from mealkit.containers.container import Container, Exit, Restart, RunSpec
+from mealkit.containers.byte_connection import ByteConnection
+from mealkit.containers.container import LABEL_HOME, Container, Exit, Restart, RunSpec
 from mealkit.containers.container_files import ContainerContents
 from mealkit.deploy.deployment import LABEL_DEPLOYMENT, container_name
 from mealkit.errors import MealkitError, failure
@@ -36,8 +37,16 @@ class ContainerClient(Protocol):
         """List the containers that mealkit started here."""
         ...
 
+    def holder(self, name: str) -> Container | None:
+        """Return the container that has a name, whoever started it; None if the name is free."""
+        ...
+
     def state(self, name: str) -> Container:
         """Read the state of one container again."""
+        ...
+
+    def connection(self, name: str, seconds: float) -> ByteConnection:
+        """Return a connection to a kit that has no port of this machine."""
         ...
 
     def process(self, name: str) -> int | None:
@@ -77,6 +86,18 @@ def running_kits(home: Home) -> list[Container]:
     return sorted(found.values(), key=lambda item: (item.name, item.client))
 
 
+def kits_of_home(home: Home) -> list[Container]:
+    """List the containers that this home started; those without a home are from earlier versions.
+
+    Sandboxes are always this home's: their records are in it.
+    """
+    return [
+        item
+        for item in running_kits(home)
+        if item.client == "sandbox" or item.labels.get(LABEL_HOME, home.id) == home.id
+    ]
+
+
 def read_logs(name: str, *, follow: bool, tail: int | None, home: Home) -> Iterator[str]:
     """Yield the log lines of a running or ended kit.
 
@@ -103,10 +124,15 @@ def stop_kit(name: str, *, timeout_seconds: int | None, home: Home) -> Exit:
     deployment = container.labels.get(LABEL_DEPLOYMENT)
     if deployment is not None and deployment in deployment_names(home):
         raise _is_part(name, deployment)
-    seconds = int(container.labels.get("dev.mealkit.stop-seconds", "30"))
-    ended = client.stop(name, seconds if timeout_seconds is None else timeout_seconds)
+    seconds = stop_seconds_of(container) if timeout_seconds is None else timeout_seconds
+    ended = client.stop(name, seconds)
     client.remove(name)
     return ended
+
+
+def stop_seconds_of(container: Container) -> int:
+    """Return how long a kit may take to end its requests, as it states."""
+    return int(container.labels.get("dev.mealkit.stop-seconds", "30"))
 
 
 def container_meant_by(name: str, home: Home) -> str:

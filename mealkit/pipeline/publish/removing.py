@@ -5,10 +5,11 @@ clients into an endless loop, and no one finds it to delete it later.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, StoreError, failure
 from mealkit.oci.image import with_parts
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.deployment_files import images_in_use
@@ -23,6 +24,7 @@ from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import fallback_tag
 from mealkit.stores.registry.remote_content import remote_content
 from mealkit.stores.registry.tags import is_about_others, tags_of
+from mealkit.stores.upkeep import unneeded_bytes
 
 
 def remove_stored(texts: Sequence[str], home: Home) -> tuple[str, ...]:
@@ -44,6 +46,13 @@ def remove_stored(texts: Sequence[str], home: Home) -> tuple[str, ...]:
         kept = f"; it is still {', '.join(others)}" if is_name and others else ""
         lines.append(f"removed {text} ({digest}){kept}")
     return tuple(lines)
+
+
+def unneeded_store_bytes(home: Home) -> int:
+    """Return what "mealkit prune" frees in the store now; 0 if it is not known."""
+    with suppress(StoreError):
+        return unneeded_bytes(LocalStore(home.store), nameless=False)
+    return 0
 
 
 def _require_unused(found: Sequence[tuple[str, Digest]], store: LocalStore, home: Home) -> None:

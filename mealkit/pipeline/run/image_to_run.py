@@ -121,11 +121,12 @@ def _stored(image: Image, target: str, store: LocalStore, progress: Progress) ->
 
 def _verified(image: Image, store: LocalStore, progress: Progress) -> Image:
     """Verify weights again that were changed or moved since the last check."""
-    if all(store.has(layer.blob.digest) for layer in image.layers):
+    stale = [layer.blob for layer in image.layers if not store.has(layer.blob.digest)]
+    if not stale:
         return image
     from mealkit.stores.upkeep import refresh_sources
 
-    task = progress.task("verifying changed files", None)
+    task = progress.task("verifying changed files", sum(blob.size_bytes for blob in stale))
     refresh_sources(image, store, task.advance)
     task.done()
     return store.image(str(image.digest))

@@ -34,6 +34,10 @@ class RunRequest:
     """The reasons for overriding blocking findings of the preflight, by code."""
     allowed: tuple[Path, ...] = ()
     """Folders that may contain the kit's files, besides its own folder."""
+    replaces: bool = False
+    """Whether the kit takes the place of the one that has its name."""
+    is_published: bool = True
+    """Whether the kit gets a port of this machine; without one only mealkit asks it."""
 
     @property
     def platform(self) -> Platform:

@@ -10,7 +10,12 @@ from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
-from mealkit.pipeline.machine.clients import ContainerClient, clients
+from mealkit.pipeline.machine.clients import (
+    ContainerClient,
+    client_of,
+    clients,
+    stop_seconds_of,
+)
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.machine.preflighting import Start, check_start, here_context
 from mealkit.pipeline.machine.stated_needs import Stated, stated_by
@@ -21,6 +26,13 @@ from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.container_spec import Runnable, early_content, spec_of
 from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.image_to_run import Wanted, image_to_run
+from mealkit.pipeline.run.names_in_use import (
+    before_build,
+    end_trial,
+    name_of,
+    replaced_by,
+    trial_of,
+)
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
 from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.pipeline.targets import (
@@ -32,8 +44,7 @@ from mealkit.pipeline.targets import (
 )
 from mealkit.preflight.facts import Facts
 from mealkit.progress import Progress
-from mealkit.recipe.kit import Contact
-from mealkit.recipe.requirements import Requirements
+from mealkit.recipe.kit import Contact, Gpu
 
 if TYPE_CHECKING:
     pass
@@ -78,15 +89,23 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
             the one that the container stated, if it stated one.
     """
     access_of(request.address, request.keys)
-    opened = open_to_run(request, home, progress)
+    return run_opened(request, open_to_run(request, home, progress), home, progress)
+
+
+def run_opened(request: RunRequest, opened: Opened, home: Home, progress: Progress) -> RunReport:
+    """Start what was opened; otherwise like `run_kit`."""
     facts = host_facts(home)
     stated = stated_needs(opened, request, home, progress)
+    name = request.name or name_of(opened.content, stated)
+    request, place = before_build(request, name, home)
     if stated is not None:
-        check_machine(stated, request, facts, home, progress)
+        check_machine(stated, place, facts, home, progress)
     shown = runnable(opened, request, home, progress)
     listed = _checked_listing(shown.image, opened.named, home)
     checked = stated.requirements if stated else None
-    return replace(_run_checked(request, shown, checked, facts, home, progress), listed=listed)
+    if shown.lock.requirements != checked:
+        check_machine(shown.stated, place, facts, home, progress)
+    return replace(_run_checked(request, shown, home, progress), listed=listed)
 
 
 def open_to_run(request: RunRequest, home: Home, progress: Progress) -> Opened:
@@ -114,24 +133,42 @@ def run_built(request: RunRequest, image: Image, home: Home, progress: Progress)
     require_local_builds(request.target)
     accepted(built_candidate(request.target, image), progress)
     shown = Runnable(image, lock_of(image), built_here=True)
-    return _run_checked(request, shown, None, host_facts(home), home, progress)
+    check_machine(shown.stated, request, host_facts(home), home, progress)
+    return _run_checked(request, shown, home, progress)
 
 
-def _run_checked(
-    request: RunRequest,
-    shown: Runnable,
-    checked: Requirements | None,
-    facts: Facts,
-    home: Home,
-    progress: Progress,
-) -> RunReport:
-    """Run an image, on a machine that fits; ``checked`` are requirements that it fits already."""
-    if shown.lock.requirements != checked:
-        check_machine(shown.stated, request, facts, home, progress)
+def _run_checked(request: RunRequest, shown: Runnable, home: Home, progress: Progress) -> RunReport:
+    """Run an image, on a machine that fits."""
     try:
+        if request.replaces:
+            _replace(request, shown, home, progress)
         return _run(request, shown, home, progress)
     except MealkitError as error:
         raise with_contact(error, shown.lock.about.owner) from error
+
+
+def _replace(request: RunRequest, shown: Runnable, home: Home, progress: Progress) -> None:
+    """Stop the kit whose place is taken, after the new one has answered without a port.
+
+    A kit that uses a GPU is not tried: the running one has the GPU's memory.
+
+    Raises:
+        MealkitError: the new one does not become ready; the old one still runs.
+    """
+    old = replaced_by(request, shown.lock.about.name, home)
+    if old is None:
+        return
+    client = client_of(old.name, home)
+    if shown.lock.requirements.gpu is Gpu.NONE and old.exit is None:
+        progress.phase(f"trying the new kit before {old.name} is stopped")
+        trial = replace(trial_of(request), client=client.name)
+        try:
+            _run(trial, shown, home, progress)
+        finally:
+            end_trial(trial, home)
+    progress.phase(f"stopping {old.name}")
+    client.stop(old.name, stop_seconds_of(old))
+    client.remove(old.name)
 
 
 def _checked_listing(image: Image, named: KitFolder | ImageTarget, home: Home) -> Listing | None:

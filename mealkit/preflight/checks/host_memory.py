@@ -7,6 +7,14 @@ from mealkit.recipe.kit import Gpu
 from mealkit.recipe.requirements import Requirements
 from mealkit.units import show_size
 
+_LESS = (
+    "memory of the machine, less than the limit of the kit's container: the weights fit, so it"
+    " starts, and is ended if it needs more than there is"
+)
+_LESS_FIX = (
+    "use a machine with that much memory; if the kit needs less, its author lowers hardware.memory"
+)
+
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
     """Block only if weights and reserved cache exceed the whole memory; warn below the estimate.
@@ -22,18 +30,20 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
         certain_bytes += requirements.demand.cache_space_bytes
     severity = Severity.PASSES
     measured = show_optional(usable_bytes)
-    message = "memory of the machine"
+    message, fix = "memory of the machine", None
     if usable_bytes is None:
         severity = Severity.WARNS
     elif usable_bytes < needed_bytes:
         severity = Severity.BLOCKS if usable_bytes < certain_bytes else Severity.WARNS
+        if severity is Severity.WARNS:
+            message, fix = _LESS, _LESS_FIX
     elif available_bytes is not None and available_bytes < needed_bytes:
         severity, measured, message = (
             Severity.WARNS,
             show_optional(available_bytes),
             "memory available",
         )
-    if usable_bytes is not None and usable_bytes == facts.memory_limit_bytes:
+    if fix is None and usable_bytes is not None and usable_bytes == facts.memory_limit_bytes:
         message = f"{message} under its cgroup limit"
     return Finding(
         code="HOST_MEMORY",
@@ -41,6 +51,7 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
         measured=measured,
         required=f"{show_size(needed_bytes)} ({show_size(requirements.weights_bytes)} of weights)",
         message=message,
+        fix=fix,
     )
 
 

@@ -13,7 +13,6 @@ from mealkit.recipe.lock import Lock, lock_bytes
 from mealkit.runtime.api.rerank import MAX_DOCUMENTS
 from mealkit.runtime.api.served_model import ServedModel, show_bounds
 from mealkit.runtime.api.texts import MAX_INPUTS
-from mealkit.units import parse_size
 
 _LICENCE_NAMES = ("license", "licence", "copying", "notice")
 _LICENCE_BYTES = 256 * 1024
@@ -29,6 +28,7 @@ def metadata(
         "kit": about,
         "owner": owner,
         "recipe": str(lock.recipe),
+        "salt": str(lock.salt),
         "image": image and str(image),
         "model": {
             "name": lock.model.name,
@@ -90,7 +90,8 @@ def limits(lock: Lock, served: ServedModel) -> dict[str, Any]:
     }
     return {
         "max_concurrency": lock.serving.max_concurrency,
-        "max_body_bytes": parse_size(lock.serving.max_body),
+        "max_body_bytes": served.body_limit.total_bytes,
+        "max_file_bytes": served.body_limit.file_bytes or None,
         "max_inputs": most[served.task],
         "max_tokens": lock.hyperparameters.get("max_length"),
         "max_answer_tokens": lock.hyperparameters.get("max_tokens"),

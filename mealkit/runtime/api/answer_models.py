@@ -287,6 +287,23 @@ class DataViolation(AnswerPart):
     """What the contract requires."""
 
 
+class OneProblem(AnswerPart):
+    """One of several problems of a request."""
+
+    code: str
+    """The problem's code in mealkit's catalogue."""
+    message: str
+    """What is wrong."""
+    param: str | None
+    """The parameter that caused the problem."""
+    where: str | None
+    """The exact place of the problem, such as a field of the request."""
+    owner: str
+    """Who can solve the problem."""
+    hint: str | None
+    """What to do to solve the problem."""
+
+
 class ErrorContent(AnswerPart):
     """A problem, with the owner who can solve it."""
 
@@ -308,6 +325,9 @@ class ErrorContent(AnswerPart):
     """The exact place of the problem, such as a field of the request."""
     request_id: str
     """The request's id, which is also in the kit's log."""
+    problems: list[OneProblem] | None = None
+    """Each of a request's first ten problems, if it has several; the fields above are about the
+    first one, and ``message`` names all of them."""
     violations: list[DataViolation] | None = None
     """The first violations of the kit's data contract, if it refuses the request."""
 

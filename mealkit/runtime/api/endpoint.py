@@ -3,7 +3,7 @@
 No I/O.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from mealkit.errors import Problem
 from mealkit.runtime.api.contract_inputs import ContractInputs
+from mealkit.runtime.api.form_data import Part
 from mealkit.runtime.api.prompt_length import LengthCheck
 from mealkit.runtime.api.reading import RefusedParameter, Request
 from mealkit.runtime.api.served_model import ServedModel
@@ -117,6 +118,10 @@ class Endpoint:
     """Whether the last event of a stream is ``[DONE]``."""
     refusals: Mapping[str, RefusedParameter] = field(default_factory=dict)
     """The parameters of other APIs that this endpoint refuses by name."""
+    read_form: Callable[[Sequence[Part], ServedModel], dict[str, Any]] | None = None
+    """Makes the values of a request that came as a form; None if requests are in JSON only."""
+    gives_file: Callable[[ServedModel], bool] = lambda _: False
+    """Whether a caller may get the answer as a file."""
 
     def example_of(self, served: ServedModel) -> dict[str, Any]:
         """Return an example of a request: that of the kit's first case for this endpoint."""

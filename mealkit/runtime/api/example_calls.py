@@ -65,7 +65,7 @@ def calls(path: str, body: Mapping[str, Any], address: str, *, needs_key: bool) 
 
 
 def _curl(url: str, body: Mapping[str, Any], *, needs_key: bool) -> str:
-    quoted = _json(body).replace("'", "'\\''")
+    quoted = json_text(body).replace("'", "'\\''")
     key = f'  -H "Authorization: Bearer ${KEY_VARIABLE}" \\\n' if needs_key else ""
     return f"curl {url} \\\n{key}  -H 'Content-Type: application/json' \\\n  -d '{quoted}'"
 
@@ -122,7 +122,7 @@ def _fetch(url: str, body: Mapping[str, Any], *, needs_key: bool) -> str:
         f'const answer = await fetch("{url}", {{',
         '  method: "POST",',
         f'  headers: {{"Content-Type": "application/json"{key}}},',
-        f"  body: JSON.stringify({_json(body)}),",
+        f"  body: JSON.stringify({json_text(body)}),",
         "});",
         "console.log(await answer.json());",
     ]
@@ -133,8 +133,11 @@ def _python_key(*, needs_key: bool) -> str:
     return f'os.environ["{KEY_VARIABLE}"]' if needs_key else '"not needed"'
 
 
-def _json(body: Mapping[str, Any]) -> str:
-    """Return JSON whose hidden characters are escapes; Python's own notation has them, too."""
+def json_text(body: Mapping[str, Any]) -> str:
+    """Return an object as JSON whose hidden characters are escapes.
+
+    Python's own notation has them, too.
+    """
     text = json.dumps(body, ensure_ascii=False)
     if hidden_character(text) is None:
         return text

@@ -7,10 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mealkit.runtime.api.file_schema import FILE_FORMAT
+
 _DEEPEST = 8
 # A schema of a few lines that refers to itself could describe more than there is memory for.
 _MOST_VALUES = 1000
 _MOST_CHARACTERS = 1000
+# A file with the text "hello".
+_FILE = "data:text/plain;base64,aGVsbG8="
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ def _object(schema: Mapping[str, Any], root: _Root, depth: int) -> dict[str, Any
 
 
 def _text(schema: Mapping[str, Any]) -> str:
+    if schema.get("format") == FILE_FORMAT:
+        return _FILE
     shortest, longest = schema.get("minLength"), schema.get("maxLength")
     text = "text"
     if type(shortest) is int:

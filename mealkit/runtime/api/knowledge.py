@@ -39,7 +39,9 @@ class Metadata(AnswerPart):
     owner: dict[str, str]
     """The team that is responsible for the kit."""
     recipe: str
-    """The recipe digest."""
+    """The recipe digest: of everything that can change an answer."""
+    salt: str
+    """The salt digest: of what decides an answer in the first place."""
     image: str | None
     """The image's digest, if it was stated at the start."""
     model: dict[str, Any]
@@ -65,6 +67,8 @@ class Manifest(AnswerPart):
 
     recipe: str
     """The recipe digest."""
+    salt: str | None = None
+    """The salt digest; older locks do not state it."""
     lock_version: str
     """The version of the lock's format."""
 
@@ -96,6 +100,25 @@ class Liveness(AnswerPart):
     """The kit's status."""
 
 
+class Start(AnswerPart):
+    """Where things are: the addresses of the page, the description and the endpoints."""
+
+    kit: str
+    """The kit's name and version."""
+    model: str
+    """The model's name, as requests have it."""
+    docs: str
+    """The page for people: try the kit, and read what it is."""
+    openapi: str
+    """The OpenAPI description."""
+    metadata: str
+    """The exact versions and limits."""
+    ready: str
+    """Whether the kit is ready."""
+    endpoints: list[str]
+    """The endpoints that use the engine."""
+
+
 class Description(AnswerPart):
     """The OpenAPI description of this kit."""
 
@@ -117,6 +140,7 @@ class Knowledge:
 _FINE = {200: "The answer."}
 
 KNOWLEDGE: tuple[Knowledge, ...] = (
+    Knowledge("/", "Say where things are; a browser gets the page", Start, _FINE),
     Knowledge("/v1/models", "List the one model, under each of its names", ModelList, _FINE),
     Knowledge("/v1/models/{name}", "Describe the one model", ModelCard, _FINE),
     Knowledge("/v1/metadata", "Describe this kit", Metadata, _FINE),

@@ -15,6 +15,9 @@ from mealkit.recipe.lock import Lock
 from mealkit.runtime.api.answer_models import ErrorAnswer
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.endpoints import offered
+from mealkit.runtime.api.file_answer import ANY_BYTES
+from mealkit.runtime.api.file_schema import file_inputs
+from mealkit.runtime.api.form_data import MEDIA_TYPE
 from mealkit.runtime.api.kit_schema import Schema, schema_for_kit, without_json, without_tools
 from mealkit.runtime.api.knowledge import KNOWLEDGE, Knowledge
 from mealkit.runtime.api.schema_words import objects_of
@@ -72,6 +75,7 @@ def describe(lock: Lock, served: ServedModel) -> dict[str, Any]:
         },
         "x-mealkit": {
             "recipe": str(lock.recipe),
+            "salt": str(lock.salt),
             "model": served.model,
             "task": served.task.value,
             "engine": served.engine,
@@ -98,7 +102,8 @@ def _operation(
     name = endpoint.request.__name__
     request = schema_for_kit(_pop_definitions(_schema(endpoint.request), schemas), served)
     if endpoint.operation == "predict" and served.prediction:
-        request["properties"]["input"] = _hoist(served.prediction["input"], "Input", schemas)
+        schemas["Input"] = _hoist(served.prediction["input"], "Input", schemas)
+        request["properties"]["input"] = {"$ref": f"{_PLACE}Input"}
         if not served.prediction.get("streams"):
             request["properties"]["stream"] = {"enum": [False, None]}
     schemas[name] = request
@@ -108,15 +113,17 @@ def _operation(
         end = "the last one is `[DONE]`" if endpoint.ends_with_done else "`event:` has its type"
         said = f"Server-sent events: each `data:` is one of these, {end}."
         content[_EVENTS] = {"schema": {"description": said, "x-event": event}}
-    example = endpoint.example_of(served)
+    if endpoint.gives_file(served):
+        said = "The file itself, if Accept prefers its type, or this one, to JSON."
+        content[ANY_BYTES] = {"schema": {"type": "string", "format": "binary", "description": said}}
+    bodies = {_JSON: {"schema": {"$ref": _PLACE + name}, "example": endpoint.example_of(served)}}
+    if endpoint.read_form and served.takes_files and "Input" in schemas:
+        bodies[MEDIA_TYPE] = {"schema": _form_schema(request, schemas["Input"], served)}
     return {
         "operationId": endpoint.path.strip("/").replace("/", "_"),
         "summary": endpoint.summary,
-        "description": (endpoint.request.__doc__ or "").strip(),
-        "requestBody": {
-            "required": True,
-            "content": {_JSON: {"schema": {"$ref": _PLACE + name}, "example": example}},
-        },
+        "description": _about(endpoint, served),
+        "requestBody": {"required": True, "content": bodies},
         "responses": {
             "200": {"description": "The answer.", "headers": _headers(), "content": content},
             **_failures(),
@@ -124,11 +131,42 @@ def _operation(
     }
 
 
+def _about(endpoint: Endpoint, served: ServedModel) -> str:
+    """Return what an endpoint does: for the paper's code, in the words of its author."""
+    own = (served.prediction or {}).get("input", {}).get("description")
+    if endpoint.operation == "predict" and isinstance(own, str):
+        return own
+    return (endpoint.request.__doc__ or "").strip()
+
+
+def _form_schema(request: Schema, taken: Schema, served: ServedModel) -> Schema:
+    """Return the schema of a form: the inputs side by side, files as they are."""
+    fields = taken.get("properties", {})
+    beside = {
+        name: request["properties"][name] for name in ("seed", "stream") if name not in fields
+    }
+    files = set(file_inputs((served.prediction or {}).get("input")))
+    return {
+        "type": "object",
+        "properties": beside
+        | {name: _file_part(field) if name in files else field for name, field in fields.items()},
+        "required": taken.get("required", []),
+        "additionalProperties": False,
+    }
+
+
+def _file_part(field: Schema) -> Schema:
+    file: Schema = {"type": "string", "format": "binary"}
+    ways = [field, *field.get("anyOf", ())]
+    part = {"type": "array", "items": file} if any("items" in way for way in ways) else file
+    return {**part, **({"description": said} if (said := field.get("description")) else {})}
+
+
 def _answer(endpoint: Endpoint, served: ServedModel, schemas: dict[str, Schema]) -> Schema:
     reference = _add(schemas, endpoint.answer)
     if endpoint.operation == "predict" and served.prediction:
-        output = _hoist(served.prediction["output"], "Output", schemas)
-        schemas[endpoint.answer.__name__]["properties"]["output"] = output
+        schemas["Output"] = _hoist(served.prediction["output"], "Output", schemas)
+        schemas[endpoint.answer.__name__]["properties"]["output"] = {"$ref": f"{_PLACE}Output"}
     return reference
 
 
@@ -146,7 +184,7 @@ def _knowledge(known: Knowledge, schemas: dict[str, Schema]) -> dict[str, Any]:
     responses["default"] = {"description": "A problem.", "content": error}
     operation: dict[str, Any] = {
         "operationId": "get_"
-        + known.path.strip("/").replace("/", "_").replace("{", "").replace("}", ""),
+        + (known.path.strip("/").replace("/", "_").replace("{", "").replace("}", "") or "start"),
         "summary": known.summary,
         "responses": responses,
     }
@@ -185,6 +223,10 @@ HEADERS: dict[str, Any] = {
     },
     "X-Mealkit-Recipe": {
         "description": "The recipe digest: the hash of everything that can change an answer.",
+        "schema": {"type": "string"},
+    },
+    "X-Mealkit-Salt": {
+        "description": "The salt digest: the hash of what decides an answer in the first place.",
         "schema": {"type": "string"},
     },
     "X-Mealkit-System-Prompt": {

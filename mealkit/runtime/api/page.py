@@ -19,6 +19,7 @@ from mealkit.recipe.operations import Operations
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.api.example_calls import calls
+from mealkit.runtime.api.form_calls import form_calls
 from mealkit.runtime.api.knowledge import KNOWLEDGE
 from mealkit.runtime.api.openapi import problems_by_status
 from mealkit.runtime.api.page_words import budget_rows, claim_rows, limit_rows, rule_rows
@@ -63,6 +64,7 @@ def page(
         needs_key=needs_key,
         kit=lock.about,
         recipe=str(lock.recipe),
+        salt=str(lock.salt),
         model=lock.model,
         engine=lock.engine,
         endpoints=[
@@ -106,12 +108,20 @@ def _endpoint(
     needs_key: bool,
 ) -> dict[str, Any]:
     body = endpoint.example_of(served)
+    schemas = description["components"]["schemas"]
+    own = endpoint.operation == "predict" and "Input" in schemas
     return {
         "path": endpoint.path,
         "summary": endpoint.summary,
         "streams": endpoint.event is not None,
-        "calls": calls(endpoint.path, body, address, needs_key=needs_key),
-        "parameters": _fields(description["components"]["schemas"][endpoint.request.__name__]),
+        "calls": (
+            *(form_calls(endpoint.path, body, address, served, needs_key=needs_key) if own else ()),
+            *calls(endpoint.path, body, address, needs_key=needs_key),
+        ),
+        "parameters": _fields(schemas[endpoint.request.__name__]),
+        "about": description["paths"][endpoint.path]["post"]["description"] if own else "",
+        "inputs": _input_rows(schemas["Input"]) if own else [],
+        "output": _output(schemas["Output"]) if own else None,
     }
 
 
@@ -119,13 +129,16 @@ def _objects(served: ServedModel, description: Mapping[str, Any]) -> list[dict[s
     """Return the objects that requests contain, without the requests themselves."""
     schemas = description["components"]["schemas"]
     requests = [schemas[endpoint.request.__name__] for endpoint in offered(served)]
+    # The inputs and the output of the paper's code are described beside the call.
+    given = [schemas[name] for name in ("Output",) if name in schemas]
     return [
         {
             "name": name,
             "meaning": schemas[name].get("description", ""),
             "fields": _fields(schemas[name]),
         }
-        for name in objects_of(requests, schemas)
+        for name in objects_of([*requests, *given], schemas)
+        if name not in {"Input", "Output"}
     ]
 
 
@@ -135,6 +148,22 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, bool, Words, str]]:
         (name, name in needed, words_of(field), field.get("description", ""))
         for name, field in schema.get("properties", {}).items()
     ]
+
+
+def _input_rows(schema: Mapping[str, Any]) -> list[tuple[str, bool, Words, str]]:
+    """Return the inputs of the paper's code, with their defaults."""
+    fields = schema.get("properties", {})
+    rows = []
+    for name, needed, words, meaning in _fields(schema):
+        default = fields[name].get("default")
+        said = "" if needed or default is None else f"{plain(default)} if left out."
+        rows.append((name, needed, words, " ".join(filter(None, (meaning, said)))))
+    return rows
+
+
+def _output(schema: Mapping[str, Any]) -> tuple[Words, str, list[tuple[str, bool, Words, str]]]:
+    """Return what the paper's code returns: in words, its meaning, and the fields of an object."""
+    return words_of(schema), schema.get("description", ""), _fields(schema)
 
 
 def _open(name: str, served: ServedModel) -> str:

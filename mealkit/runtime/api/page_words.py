@@ -86,7 +86,12 @@ def limit_rows(lock: Lock, served: ServedModel) -> list[tuple[str, str]]:
         ("Time", found["timeout_seconds"], "seconds for an answer, with the time in the queue"),
     ]
     body = ("Body", f"{show_size(found['max_body_bytes'])} at most")
-    return [*((name, f"{value:,} {words}") for name, value, words in rows if value), body]
+    files = found["max_file_bytes"]
+    return [
+        *((name, f"{value:,} {words}") for name, value, words in rows if value),
+        body,
+        *([("Files", f"{show_size(files)} at most, all of a request together")] if files else []),
+    ]
 
 
 def _claim(claim: Claimed) -> ClaimRow:

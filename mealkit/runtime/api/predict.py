@@ -3,6 +3,7 @@
 The worker checks the types of the input; this module checks only that the input is an object.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,6 +14,9 @@ from mealkit.runtime.api.answer_models import PredictAnswer, PredictPiece
 from mealkit.runtime.api.contract_inputs import ContractInputs
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.example_values import sample
+from mealkit.runtime.api.file_answer import gives_file
+from mealkit.runtime.api.form_data import Part
+from mealkit.runtime.api.form_values import form_values
 from mealkit.runtime.api.reading import WHOLE, Request, body_of, read_request, unsupported
 from mealkit.runtime.api.served_model import ServedModel
 
@@ -46,6 +50,11 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     return Asked(PATH, body_of(body), streams=streams, wants_usage=True, seed=seed, inputs=inputs)
 
 
+def _of_form(parts: Sequence[Part], served: ServedModel) -> dict[str, Any]:
+    schema = (served.prediction or {}).get("input", {})
+    return form_values(parts, schema, served.max_file_bytes)
+
+
 PREDICT = Endpoint(
     path=PATH,
     operation="predict",
@@ -57,4 +66,6 @@ PREDICT = Endpoint(
     example=lambda served: {"input": sample((served.prediction or {}).get("input", {}))},
     counting=Counting.NOTHING,
     event=PredictPiece,
+    read_form=_of_form,
+    gives_file=lambda served: gives_file(served.prediction),
 )

@@ -10,14 +10,14 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, Problem, failure, failures, problem
 from mealkit.runtime.api.sliced_json import parse_in_parts
 from mealkit.untrusted import UntrustedError, shown
+from mealkit.worker.field_faults import field_faults, known_names, likely
 
 MAX_DEPTH = 128
 """The maximum depth of a request: a JSON Schema uses two or three levels for each of its own."""
@@ -108,38 +108,49 @@ def read_request(
     """Check the values of a request; null means that an optional parameter is omitted.
 
     Raises:
-        RequestError: ``REQUEST_INVALID`` or ``REQUEST_UNSUPPORTED``, naming the parameter.
+        RequestError: ``REQUEST_INVALID`` or ``REQUEST_UNSUPPORTED``, with a problem for each
+            parameter that is wrong.
     """
-    for name in refusals.keys() & values.keys():
-        _refuse(name, values[name], refusals[name])
+    refused = [
+        found
+        for name, value in values.items()
+        if name in refusals and (found := _refused(name, value, refusals[name]))
+    ]
     known = {name: value for name, value in values.items() if name not in refusals}
     try:
-        return kind.model_validate(known)
+        read = kind.model_validate(known)
     except ValidationError as error:
-        raise_invalid(error, known)
+        raise failures([*refused, *_invalid(kind, error, known)]) from error
+    if refused:
+        raise failures(refused)
+    return read
 
 
-def raise_invalid(error: ValidationError, values: Any) -> NoReturn:
-    """Raise a RequestError for pydantic's validation error.
-
-    Raises:
-        RequestError: ``REQUEST_INVALID`` or ``REQUEST_UNSUPPORTED``, naming the parameter.
-    """
-    items = error.errors(include_url=False, include_context=False, include_input=False)
-    found = [(_path(item, values), item) for item in items]
-    # In a union, the alternative with the deepest error is most likely the intended one.
-    path, first = max(found, key=lambda pair: pair[0].count(".") + pair[0].count("["))
-    where = path[:_NAME_CHARACTERS]
-    if first["type"] == "extra_forbidden":
-        message = f"{shown(path)} is not a parameter of this endpoint"
-        raise failure("REQUEST_UNSUPPORTED", message, where=where) from error
-    if first["type"] == "none_required":
-        raise unsupported(f"{where} is not supported, expected null", where) from error
-    if first["type"] == "missing":
-        raise failure("REQUEST_INVALID", f"{where} is missing", where=where) from error
-    reasons = dict.fromkeys(_reason(item) for place, item in found if place == path)
-    message = f"{where or 'the body'} {' or '.join(reasons)}"
-    raise failure("REQUEST_INVALID", message, where=where or None) from error
+def _invalid(kind: type[Request], error: ValidationError, values: Any) -> Iterator[Problem]:
+    """Yield the problems that pydantic's validation error is about."""
+    found = error.errors(include_url=False, include_input=False)
+    for fault in field_faults(cast("list[Mapping[str, Any]]", found), values):
+        where = fault.path[:_NAME_CHARACTERS]
+        hint: str | None = None
+        match fault.kind:
+            case "extra_forbidden":
+                message = f"{shown(fault.path)} is not a parameter of this endpoint"
+                near = likely(fault.name, known_names(kind, fault.place[:-1]))
+                if near:
+                    hint = f"did you mean {near!r}? Otherwise leave the parameter out"
+                yield problem("REQUEST_UNSUPPORTED", message, where=where, hint=hint)
+                continue
+            case "none_required":
+                message = f"{where} is not supported, expected null"
+                yield problem("REQUEST_UNSUPPORTED", message, where=where)
+                continue
+            case "missing":
+                message = f"{where} is missing"
+            case _:
+                message = f"{where or 'the body'} {fault.reason}"
+                near = likely(fault.value, fault.expected)
+                hint = f"did you mean {near!r}?" if near else None
+        yield problem("REQUEST_INVALID", message, where=where or None, hint=hint)
 
 
 def body_of(values: Mapping[str, Any]) -> bytes:
@@ -174,15 +185,16 @@ def unsupported(message: str, where: str, hint: str | None = None) -> MealkitErr
     return failure("REQUEST_UNSUPPORTED", message, where=where, hint=hint)
 
 
-def _refuse(name: str, value: Any, refusal: RefusedParameter) -> None:
+def _refused(name: str, value: Any, refusal: RefusedParameter) -> Problem | None:
     # Not "in": in Python True equals 1.
     if (
         value is None
         or refusal.only_with
         or any(value == item and type(value) is type(item) for item in refusal.neutral)
     ):
-        return
-    raise unsupported(f"{name} is not supported: {refusal.why}", name, refusal.hint)
+        return None
+    message = f"{name} is not supported: {refusal.why}"
+    return problem("REQUEST_UNSUPPORTED", message, where=name, hint=refusal.hint)
 
 
 def _broken(value: Any, path: str) -> Iterator[str]:
@@ -202,32 +214,6 @@ def _broken(value: Any, path: str) -> Iterator[str]:
                 yield from _broken(item, f"{path}[{index}]")
         case _:
             return
-
-
-def _path(item: ErrorDetails, values: Any) -> str:
-    """Return the path of a value, without pydantic's names for the alternatives of unions."""
-    path, here = "", values
-    *before, last = item["loc"] or ("",)
-    for part in before:
-        path, here = _step(path, here, part)
-    if item["type"] in {"missing", "extra_forbidden"}:
-        return f"{path}.{last}" if path else str(last)
-    return _step(path, here, last)[0]
-
-
-def _step(path: str, here: Any, part: int | str) -> tuple[str, Any]:
-    if isinstance(here, list) and isinstance(part, int) and part < len(here):
-        return f"{path}[{part}]", here[part]
-    if isinstance(here, dict) and part in here:
-        return (f"{path}.{part}" if path else str(part)), here[part]
-    return path, here
-
-
-def _reason(item: ErrorDetails) -> str:
-    message = item["msg"].removeprefix("Value error, ")
-    for opening in ("Input ", "String ", "List ", "Dictionary "):
-        message = message.removeprefix(opening)
-    return message[:1].lower() + message[1:]
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from mealkit.runtime.api.file_schema import FILE_FORMAT, OUTPUT_MARK
+
 Words = list[tuple[str, bool]]
 """Pieces of text; True if the piece is the name of an object that the page describes elsewhere."""
 
@@ -21,8 +23,9 @@ def words_of(schema: Mapping[str, Any]) -> Words:
         if name in schema:
             return _joined(schema[name])
     if schema.get("type") == "array":
-        return [("list of ", False), *words_of(schema.get("items", {}))]
-    return [(f"{schema.get('type', 'any JSON')}{_range(schema)}", False)]
+        count = _count(schema, "minItems", "maxItems")
+        return [(f"list of {count}", False), *words_of(schema.get("items", {}))]
+    return [(_plain_type(schema), False)]
 
 
 def objects_of(form: Any, schemas: Mapping[str, Any]) -> list[str]:
@@ -54,6 +57,12 @@ def _joined(ways: Iterable[Mapping[str, Any]]) -> Words:
     return joined
 
 
+def _plain_type(schema: Mapping[str, Any]) -> str:
+    if schema.get("format") == FILE_FORMAT or schema.get(OUTPUT_MARK) is True:
+        return "file"
+    return f"{schema.get('type', 'any JSON')}{_range(schema)}"
+
+
 def _range(schema: Mapping[str, Any]) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
@@ -62,8 +71,23 @@ def _range(schema: Mapping[str, Any]) -> str:
         *([f"above {above}"] if above is not None else []),
         *([f"to {high}"] if high is not None else []),
         *([f"below {below}"] if below is not None else []),
+        *(
+            [f"of {length}characters"]
+            if (length := _count(schema, "minLength", "maxLength"))
+            else []
+        ),
+        *([f"in the form {schema['format']}"] if isinstance(schema.get("format"), str) else []),
+        *([f"like {schema['pattern']}"] if isinstance(schema.get("pattern"), str) else []),
     ]
     return " ".join(["", *parts])
+
+
+def _count(schema: Mapping[str, Any], least: str, most: str) -> str:
+    """Return how many there may be, with a blank at its end: "1 to 64 "."""
+    low, high = schema.get(least), schema.get(most)
+    if high is None:
+        return f"{low} or more " if low else ""
+    return f"{low} to {high} " if low else f"at most {high} "
 
 
 def _references(form: Any) -> Iterator[str]:

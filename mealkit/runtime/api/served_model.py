@@ -12,9 +12,11 @@ from mealkit.errors import MealkitError, failure
 from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.task_endpoints import case_endpoint
+from mealkit.runtime.api.file_schema import has_file
 from mealkit.runtime.api.prompt_set import Prompts
 from mealkit.runtime.api.system_message import SystemMessage
 from mealkit.runtime.api.template_messages import Readable, as_they_are
+from mealkit.runtime.body_limits import BodyLimit, body_limit
 from mealkit.runtime.engine_traits import traits_of
 from mealkit.untrusted import shown
 
@@ -60,12 +62,16 @@ class ServedModel:
     """The inputs that the kit's data contract has rules for."""
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The request of the kit's first case for each endpoint that a case is for, by its path."""
+    example_files: Mapping[str, str] = field(default_factory=dict)
+    """The paths of files in the kit's folder, by the input of the first case that has files."""
     readable: Readable = field(default=as_they_are)
     """Rewrites the messages that the chat template would lose, if the engine does not."""
     checks_tokens: bool = field(default=True)
     """Whether the engine finds out that tokens are another tokenizer's."""
     dimensions: int | None = field(default=None)
     """The length of the model's vectors, known after the first answer."""
+    body: BodyLimit = field(default_factory=lambda: BodyLimit(0))
+    """The limit for requests, if the kit takes files."""
     prediction: Mapping[str, Any] | None = field(default=None)
     """The schemas of a prediction's input and output, known after the worker has loaded."""
 
@@ -91,8 +97,25 @@ class ServedModel:
             binds_only_strict=traits_of(lock.engine.name).binds_only_strict,
             checks_tokens=traits_of(lock.engine.name).checks_tokens,
             examples=examples_of(lock),
+            example_files=next((dict(case.files) for case in lock.cases if case.files), {}),
+            body=body_limit(lock.serving.model_dump(include={"max_body"}), lock.engine.settings),
             contract_inputs=frozenset(lock.data.inputs if lock.data else ()),
         )
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether an input of the paper's code is a file."""
+        return self.prediction is not None and has_file(self.prediction.get("input"))
+
+    @property
+    def body_limit(self) -> BodyLimit:
+        """The limit for requests."""
+        return self.body if self.takes_files else self.body.without_files
+
+    @property
+    def max_file_bytes(self) -> int:
+        """How many bytes the files of a request may have together."""
+        return self.body.file_bytes
 
     def resolve_alias(self, values: dict[str, Any]) -> None:
         """Replace an alias in a request's values by the model's own name."""

@@ -18,6 +18,8 @@ from starlette.types import Scope
 
 from mealkit.addresses import is_address
 from mealkit.errors import MealkitError, failure
+from mealkit.runtime.api.endpoints import ENDPOINTS
+from mealkit.runtime.api.form_data import MEDIA_TYPE
 from mealkit.runtime.settings import Settings
 from mealkit.untrusted import shown
 
@@ -26,6 +28,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)")
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+?)\.?)(?::[0-9]*)?")
 _JSON = re.compile(r"application/(?:[a-z0-9.!#$&^_-]+\+)?json")
+_FORM_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.read_form)
 _SHOWN = {b"host", b"origin", b"content-type", b"sec-fetch-site", b"sec-fetch-mode"}
 
 
@@ -49,7 +52,7 @@ class Browsers:
             raise failure("REQUEST_HOST", f"the request is for the host {shown(host)}")
         self._check_origin(scope["method"], host, stated)
         if scope["method"] == "POST":
-            _check_media_type(stated.get(b"content-type", ""))
+            _check_media_type(stated.get(b"content-type", ""), scope["path"])
 
     def _is_own(self, host: str) -> bool:
         """Return whether a host is this kit's: an address, which no page has, or a known name."""
@@ -76,10 +79,13 @@ def _stated(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
     return {name: value.decode("latin-1") for name, value in headers if name in _SHOWN}
 
 
-def _check_media_type(stated: str) -> None:
+def _check_media_type(stated: str, path: str) -> None:
     media_type = stated.partition(";")[0].strip().lower()
     # A page cannot send a body without a type to another origin without the browser's check.
     if not media_type or _JSON.fullmatch(media_type):
+        return
+    # A browser states the origin of a page that sends a form, which was checked before.
+    if media_type == MEDIA_TYPE and path in _FORM_PATHS:
         return
     raise failure("REQUEST_MEDIA_TYPE", f"the body is {shown(media_type)}, expected JSON")
 

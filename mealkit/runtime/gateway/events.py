@@ -7,11 +7,12 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from mealkit.errors import Problem, failure
 from mealkit.recipe.traits import EngineTraits
-from mealkit.runtime.worker_client.engine_errors import problem_of_error
+from mealkit.runtime.worker_client.engine_errors import problems_of_error
 
 DONE = b"data: [DONE]\n\n"
 
@@ -35,8 +36,8 @@ class Events:
         self._rest = b""
         self.usage: dict[str, Any] | None = None
         """The number of tokens, after the chunk that has it."""
-        self.problem: Problem | None = None
-        """The worker's error, if it sent one."""
+        self.problems: Sequence[Problem] = ()
+        """The problems of the worker's error, if it sent one."""
         self.is_done = False
         """Whether the last event has come."""
 
@@ -68,7 +69,7 @@ class Events:
         for event in data.split(b"\n\n")[:-1]:
             form = _form(event)
             if isinstance(form.get("error"), dict):
-                self.problem = problem_of_error(form, 200, self._engine)
+                self.problems = problems_of_error(form, 200, self._engine)
                 break
             if isinstance(usage := form.get("usage"), dict):
                 self.usage = usage

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from mealkit.errors import MealkitError, failure, failures
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
+from mealkit.runtime.api.file_answer import Accepted, FileAnswer, file_of
 from mealkit.runtime.api.prompt_length import COUNTING_PATH
 from mealkit.runtime.api.usage import TokenUsage, usage_in, usage_of
 from mealkit.runtime.exchanges import EXCHANGE
@@ -22,7 +23,7 @@ from mealkit.runtime.gateway.events import Events
 from mealkit.runtime.gateway.fingerprint import Fingerprint
 from mealkit.runtime.gateway.reply import KeepAlive, Reply
 from mealkit.runtime.gateway.service import Service
-from mealkit.runtime.worker_client.engine_errors import problem_of
+from mealkit.runtime.worker_client.engine_errors import problems_of
 from mealkit.runtime.worker_client.pool import WorkerLostError
 
 # A larger answer is converted in a thread, so that other requests are not blocked.
@@ -55,10 +56,13 @@ class Answering:
             self._note_failure(request, error)
             if not reply.has_begun:
                 raise
-            await reply.fail(self._service.explain(error))
+            self._service.explain(error)
+            await reply.fail(error.problems)
 
     async def _answer(self, request: Request, reply: Reply) -> None:
         service = self._service
+        if service.settings.is_edited:
+            await service.version_ready()
         service.require_ready()
         limit_seconds = service.lock.serving.timeout_seconds
         try:
@@ -88,18 +92,32 @@ class Answering:
                 counted = await self._count(asked.length_check.body)
                 asked = replace(asked, body=asked.length_check.fitted(asked.body, counted))
             request.state.reached = EXCHANGE.get().reached_seconds = time.perf_counter()
-            await (self._streamed if asked.streams else self._whole)(asked, reply)
+            if asked.streams:
+                await self._streamed(asked, reply)
+            else:
+                await self._whole(asked, reply, self._accepted(request))
         except MealkitError as error:
             if asked.renamed is None:
                 raise
             raise failures([asked.renamed(problem) for problem in error.problems]) from error
 
+    def _accepted(self, request: Request) -> Accepted | None:
+        """Return the types that a caller accepts, if the answer may be a file."""
+        stated = request.headers.get("accept")
+        if stated is None or not self._endpoint.gives_file(self._service.served):
+            return None
+        return Accepted.of(stated)
+
     async def _count(self, body: bytes) -> bytes:
         return await self._ask(COUNTING_PATH, body)
 
-    async def _whole(self, asked: Asked, reply: Reply) -> None:
+    async def _whole(self, asked: Asked, reply: Reply, accepted: Accepted | None) -> None:
         began = time.perf_counter()
         body = await self._ask(asked.target, asked.body)
+        if accepted and (file := await _file_answer(body, accepted)):
+            self._note(TokenUsage(), time.perf_counter() - began, None)
+            await reply.file(file)
+            return
         usage = usage_of(body) if self._endpoint.counting is Counting.USAGE else TokenUsage()
         self._note(usage, time.perf_counter() - began, None)
         if asked.shape and len(asked.body) + len(body) > _SHAPED_BYTES:
@@ -121,9 +139,8 @@ class Answering:
             "POST", asked.target, asked.body, _trace_headers()
         ) as stream:
             if stream.status != 200:
-                raise failures(
-                    [service.attribution.of_answer(problem_of(await stream.rest(), service.traits))]
-                )
+                answer = await stream.rest()
+                raise service.attribution.of_answer(problems_of(answer, service.traits))
             await reply.begin()
             while piece := await stream.piece():
                 if data := events.take(piece):
@@ -134,8 +151,8 @@ class Answering:
                     if self._fingerprint:
                         data = self._fingerprint.of_events(data)
                     await reply.events(data)
-                if events.problem:
-                    raise failures([service.attribution.of_answer(events.problem)])
+                if events.problems:
+                    raise service.attribution.of_answer(events.problems)
         if not events.is_done:
             raise failure("ENGINE_ANSWER", "the engine's stream ended before its last event")
         usage = usage_in(events.usage) if events.usage else TokenUsage()
@@ -146,9 +163,7 @@ class Answering:
         """Return the worker's whole answer; raise its errors."""
         answer = await self._service.upstream.request("POST", target, body, _trace_headers())
         if answer.status != 200:
-            raise failures(
-                [self._service.attribution.of_answer(problem_of(answer, self._service.traits))]
-            )
+            raise self._service.attribution.of_answer(problems_of(answer, self._service.traits))
         return answer.body
 
     def _note_failure(self, request: Request, error: MealkitError) -> None:
@@ -165,6 +180,23 @@ def _trace_headers() -> bytes:
     """Return the headers that make the engine's spans a part of the request's trace."""
     trace = EXCHANGE.get().trace
     return trace.engine_headers if trace else b""
+
+
+async def _file_answer(body: bytes, accepted: Accepted) -> FileAnswer | None:
+    """Return the file of an answer, if the caller prefers it to JSON.
+
+    Raises:
+        RequestError: ``REQUEST_ACCEPT``, the caller accepts neither.
+    """
+    file = await asyncio.to_thread(file_of, body)
+    if file and accepted.wants(file.media_type):
+        return file
+    if accepted.takes_json:
+        return None
+    given = f"a file of the type {file.media_type}" if file else "no file"
+    hint = f"accept {file.media_type}, */* or application/json" if file else "accept JSON, too"
+    message = f"the answer is {given}, which Accept does not allow"
+    raise failure("REQUEST_ACCEPT", message, where="Accept", hint=hint)
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:

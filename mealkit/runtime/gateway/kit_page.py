@@ -17,9 +17,18 @@ from starlette.types import Scope
 
 from mealkit.errors import failure
 from mealkit.recipe.operations import effective_ops
+from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.gateway.outer_address import outer_address
+from mealkit.runtime.gateway.problem_answers import JsonAnswer
 from mealkit.runtime.gateway.service import Service
-from mealkit.runtime.urls import DOCS_PATH, PAGE_FILES, PAGE_FOLDER, START_PATH
+from mealkit.runtime.urls import (
+    DOCS_PATH,
+    OPENAPI_PATH,
+    PAGE_FILES,
+    PAGE_FOLDER,
+    READY_PATHS,
+    START_PATH,
+)
 
 _TYPES = {"css": "text/css", "js": "text/javascript"}
 # A kit has few addresses; others come from callers that invent host names.
@@ -37,10 +46,22 @@ class KitPage:
         self._files: dict[str, Response] = {}
 
     async def start(self, request: Request) -> Response:
-        """Return the page to browsers; for programs there is no endpoint at the start."""
+        """Return the page to browsers, and to programs the addresses of what there is."""
         if wants_page(request.headers):
             return await self.page(request)
-        raise failure("ROUTE_UNKNOWN", f"there is no endpoint {START_PATH}")
+        service, address = self._service, self._address(request)
+        about = service.lock.about
+        return JsonAnswer(
+            {
+                "kit": f"{about.name} {about.version}",
+                "model": service.served.model,
+                "docs": address + DOCS_PATH,
+                "openapi": address + OPENAPI_PATH,
+                "metadata": f"{address}/v1/metadata",
+                "ready": address + READY_PATHS[0],
+                "endpoints": [address + endpoint.path for endpoint in offered(service.served)],
+            }
+        )
 
     async def page(self, request: Request) -> Response:
         """Return the page."""
@@ -48,8 +69,7 @@ class KitPage:
         if len(path) > 1 and path.endswith(b"/"):
             # Otherwise the page's relative addresses would be wrong.
             return Response(status_code=308, headers={"Location": f"..{DOCS_PATH}"})
-        settings = self._service.settings
-        address = outer_address(request.headers, is_behind_proxy=settings.is_behind_proxy)
+        address = self._address(request)
         described = await self._describe()
         if described is not self._description:
             self._description, self._pages = described, {}
@@ -79,6 +99,11 @@ class KitPage:
         if request.headers.get("if-none-match") == found.headers["etag"]:
             return Response(status_code=304, headers={"ETag": found.headers["etag"]})
         return Response(found.body, headers=dict(found.headers))
+
+    def _address(self, request: Request) -> str:
+        """Return the kit's address, as its caller has it."""
+        settings = self._service.settings
+        return outer_address(request.headers, is_behind_proxy=settings.is_behind_proxy)
 
     def _keep(self, address: str, content: bytes) -> None:
         while len(self._pages) >= _MOST_PAGES:

@@ -144,6 +144,10 @@ class HeldBytes:
         self.held_bytes = 0
         """The number of bytes in memory."""
 
+    def allow(self, largest_bytes: int) -> None:
+        """Change the maximum size of a body."""
+        self._limit_bytes = _LARGEST_BODIES * largest_bytes
+
     @contextmanager
     def held(self, caller: str = "") -> Iterator["Held"]:
         """Yield a counter for one body's bytes; they are released at the end of the block.

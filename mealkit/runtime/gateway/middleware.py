@@ -98,6 +98,7 @@ class RequestMiddleware:
             await permission(scope, receive, send)
             return
         violations: Sequence[Mapping[str, Any]] = ()
+        others: Sequence[Problem] = ()
         try:
             state["caller"] = EXCHANGE.get().caller = self._service.authenticate(scope)
             await self._app(scope, receive, send)
@@ -112,17 +113,20 @@ class RequestMiddleware:
                 return
             if isinstance(error, DataRefusedError):
                 violations = error.violations
+            else:
+                others = error.problems[1:]
         else:
             return
         contact = self._service.contact(fault)
         answer = problem_answer(
-            fault, state["request_id"], contact, dict(headers or {}), violations
+            fault, state["request_id"], contact, dict(headers or {}), violations, others
         )
         await answer(scope, receive, send)
 
     def _mark(self, message: Message, scope: Scope, exchange: Exchange) -> None:
         headers = MutableHeaders(scope=message)
         headers["X-Mealkit-Recipe"] = self._service.recipe
+        headers["X-Mealkit-Salt"] = self._service.salt
         headers["X-Request-Id"] = exchange.request_id
         headers.raw.extend(exchange.headers)
         if self._cors.is_on:

@@ -51,13 +51,15 @@ def problem_answer(
     contact: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
     violations: Sequence[Mapping[str, Any]] = (),
+    others: Sequence[Problem] = (),
 ) -> JsonAnswer:
     """Answer with a problem; ``contact`` is the kit's, if its author owns the problem.
 
-    ``violations`` are those of the data contract, if it refuses the request.
+    ``violations`` are those of the data contract, if it refuses the request. ``others`` are further
+    problems of the request.
     """
     status = status_of(problem)
-    content = problem_content(problem, request_id, contact)
+    content = problem_content(problem, request_id, contact, others)
     if violations:
         content["violations"] = list(violations)
     retry = _RETRY_AFTER.get(problem.code) or (_RETRY_AFTER_503 if status == 503 else None)
@@ -70,7 +72,7 @@ def new_request_id() -> str:
     return os.urandom(16).hex()
 
 
-def refusal_bytes(problem: Problem, recipe: str, request_id: str) -> bytes:
+def refusal_bytes(problem: Problem, recipe: str, salt: str, request_id: str) -> bytes:
     """Return the whole answer to an unreadable request, after which the connection is closed."""
     body = json.dumps({"error": problem_content(problem, request_id)}).encode()
     status = HTTPStatus(status_of(problem))
@@ -80,6 +82,7 @@ def refusal_bytes(problem: Problem, recipe: str, request_id: str) -> bytes:
         f"Content-Length: {len(body)}",
         f"X-Request-Id: {request_id}",
         f"X-Mealkit-Recipe: {recipe}",
+        f"X-Mealkit-Salt: {salt}",
         "Connection: close",
         "\r\n",
     )
@@ -87,10 +90,13 @@ def refusal_bytes(problem: Problem, recipe: str, request_id: str) -> bytes:
 
 
 def problem_content(
-    problem: Problem, request_id: str, contact: dict[str, str] | None = None
+    problem: Problem,
+    request_id: str,
+    contact: dict[str, str] | None = None,
+    others: Sequence[Problem] = (),
 ) -> dict[str, Any]:
     """Return a problem as OpenAI's error object, with the id of the request."""
-    content = {**error_for_callers(problem), "request_id": request_id}
+    content = {**error_for_callers(problem, others), "request_id": request_id}
     if contact:
         content["contact"] = contact
     return content

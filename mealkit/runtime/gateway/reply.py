@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from types import TracebackType
 
 from starlette.requests import ClientDisconnect
@@ -9,6 +10,7 @@ from starlette.types import Send
 
 from mealkit.errors import Problem
 from mealkit.runtime.api.endpoint import Asked, StreamForm
+from mealkit.runtime.api.file_answer import FileAnswer
 from mealkit.runtime.gateway.problem_answers import JsonAnswer, problem_content
 
 # A caller that does not read has this long to take the event that ends its stream.
@@ -45,12 +47,20 @@ class Reply:
 
     async def whole(self, body: bytes) -> None:
         """Send a whole answer."""
-        self.has_begun = True
+        await self._send_whole(body, [(b"content-type", JsonAnswer.media_type.encode())])
+
+    async def file(self, file: FileAnswer) -> None:
+        """Send a file of the kit's code; a browser stores it, and runs nothing that is in it."""
         headers = [
-            (b"content-type", JsonAnswer.media_type.encode()),
-            (b"content-length", b"%d" % len(body)),
+            (b"content-type", file.media_type.encode()),
+            (b"content-disposition", b"attachment"),
+            (b"content-security-policy", b"default-src 'none'; sandbox"),
         ]
-        await self._start(headers)
+        await self._send_whole(file.data, headers)
+
+    async def _send_whole(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.has_begun = True
+        await self._start([*headers, (b"content-length", b"%d" % len(body))])
         # A large answer is sent in pieces: copying it in one step would block other requests.
         for start in range(0, len(body) - _PIECE_BYTES, _PIECE_BYTES):
             await self.more(body[start : start + _PIECE_BYTES])
@@ -83,9 +93,9 @@ class Reply:
         """End a stream."""
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def fail(self, fault: Problem) -> None:
-        """End a stream with a problem; stop waiting if the caller does not read it."""
-        error = problem_content(fault, self._request_id)
+    async def fail(self, problems: Sequence[Problem]) -> None:
+        """End a stream with problems; stop waiting if the caller does not read it."""
+        error = problem_content(problems[0], self._request_id, others=problems[1:])
         if self._form:
             events = self._form.fail(error)
         else:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from starlette.requests import ClientDisconnect, Request
 
 from mealkit.errors import MealkitError, failure
+from mealkit.runtime.body_limits import BodyLimit
 from mealkit.untrusted import shown
 
 _GZIP = frozenset({"gzip", "x-gzip"})
@@ -24,7 +25,7 @@ _PIECE_BYTES = 64 * 1024
 _MAX_MEMBERS = 64
 
 
-async def read_body(request: Request, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
+async def read_body(request: Request, limit: BodyLimit, hold: Callable[[int], None]) -> bytes:
     """Return the body, without a byte order mark.
 
     ``hold`` is called with the number of stored bytes, and may raise.
@@ -35,9 +36,10 @@ async def read_body(request: Request, limit_bytes: int, hold: Callable[[int], No
         ClientDisconnect: the caller disconnected while sending.
     """
     is_packed = _is_packed(request.headers.get("content-encoding"))
+    limit_bytes = limit.total_bytes
     stated = request.headers.get("content-length", "0")
     if stated.isdigit() and int(stated) > 2 * limit_bytes:
-        raise _too_large(f"{int(stated)} bytes", limit_bytes)
+        raise _too_large(f"{int(stated)} bytes", limit)
     parts: list[bytes] = []
     size_bytes = 0
     more = True
@@ -49,17 +51,17 @@ async def read_body(request: Request, limit_bytes: int, hold: Callable[[int], No
         more = message.get("more_body", False)
         size_bytes += len(part)
         if size_bytes > 2 * limit_bytes:
-            raise _too_large(f"more than {2 * limit_bytes} bytes", limit_bytes)
+            raise _too_large(f"more than {2 * limit_bytes} bytes", limit)
         if size_bytes <= limit_bytes:
             hold(len(part))
             parts.append(part)
         else:
             parts.clear()
     if size_bytes > limit_bytes:
-        raise _too_large(f"{size_bytes} bytes", limit_bytes)
+        raise _too_large(f"{size_bytes} bytes", limit)
     body = b"".join(parts)
     if is_packed:
-        body = await _unpacked(body, limit_bytes, hold)
+        body = await _unpacked(body, limit, hold)
     return body.removeprefix(BOM_UTF8)
 
 
@@ -76,7 +78,7 @@ def _is_packed(encoding: str | None) -> bool:
     raise failure("REQUEST_MEDIA_TYPE", message, where="Content-Encoding", hint=hint)
 
 
-async def _unpacked(packed: bytes, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
+async def _unpacked(packed: bytes, limit: BodyLimit, hold: Callable[[int], None]) -> bytes:
     """Unpack piece by piece, so that a small body cannot fill the memory or block others."""
     parts: list[bytes] = []
     size_bytes = members = 0
@@ -90,8 +92,8 @@ async def _unpacked(packed: bytes, limit_bytes: int, hold: Callable[[int], None]
                 raise failure("REQUEST_INVALID", f"the body is not valid gzip: {error}") from error
             packed = unpacking.unconsumed_tail
             size_bytes += len(part)
-            if size_bytes > limit_bytes:
-                raise _too_large(f"more than {limit_bytes} bytes when unpacked", limit_bytes)
+            if size_bytes > limit.total_bytes:
+                raise _too_large(f"more than {limit.total_bytes} bytes when unpacked", limit)
             if not part and not unpacking.eof:
                 raise failure("REQUEST_INVALID", "the body is not valid gzip: its end is missing")
             hold(len(part))
@@ -103,7 +105,7 @@ async def _unpacked(packed: bytes, limit_bytes: int, hold: Callable[[int], None]
     return b"".join(parts)
 
 
-def _too_large(size: str, limit_bytes: int) -> MealkitError:
-    message = f"the body has {size}, the limit is {limit_bytes} bytes"
+def _too_large(size: str, limit: BodyLimit) -> MealkitError:
+    message = f"the body has {size}, the limit is {limit.words}"
     hint = "send less at once; the kit's author can raise serving.max_body in kit.yaml"
     return failure("REQUEST_TOO_LARGE", message, hint=hint)

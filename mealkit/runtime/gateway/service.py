@@ -8,9 +8,10 @@ import asyncio
 import gc
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -21,12 +22,14 @@ from mealkit.ledger.prices import SharedTime
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.traits import EngineTraits
 from mealkit.runtime.api.endpoint import Asked, Endpoint
+from mealkit.runtime.api.form_data import MEDIA_TYPE, is_form, read_form
 from mealkit.runtime.api.named_prompt import fills_many
 from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.served_model import ServedModel
 from mealkit.runtime.api.template_messages import readable_for
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.attribution import Attribution
+from mealkit.runtime.body_limits import BodyLimit
 from mealkit.runtime.engine_traits import traits_of
 from mealkit.runtime.exchanges import EXCHANGE, BodyTap, Exchange, ExchangeWatcher
 from mealkit.runtime.gateway.browsers import Browsers
@@ -47,7 +50,6 @@ from mealkit.runtime.urls import (
 from mealkit.runtime.watch.journal import Journal
 from mealkit.runtime.watch.metrics import Metrics
 from mealkit.runtime.worker_client.pool import Upstream
-from mealkit.units import parse_size
 from mealkit.worker.openai_errors import status_of
 
 if TYPE_CHECKING:
@@ -66,6 +68,12 @@ _HASHED_BYTES = 256 * 1024
 _HEALTH = frozenset({*LIVE_PATHS, *READY_PATHS})
 _OPENED = {"metrics": (METRICS_PATH,), "docs": (DOCS_PATH, OPENAPI_PATH, START_PATH)}
 
+# How long a call waits for the version of a kit that its author has just saved.
+_VERSION_SECONDS, _VERSION_LOOK_SECONDS = 60.0, 0.01
+_BEFORE_READY = frozenset(
+    {Status.STARTING, Status.PREFLIGHT, Status.VERIFYING, Status.LOADING, Status.WARMING}
+)
+
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
 _UNKNOWN = ("",)
 
@@ -83,7 +91,10 @@ class Service:
     journal: Journal
     recipe: str = field(init=False)
     """The recipe digest, computed once."""
-    max_body_bytes: int = field(init=False)
+    salt: str = field(init=False)
+    """The salt digest, computed once."""
+    body_limit: BodyLimit = field(init=False)
+    """How large a request may be."""
     traits: EngineTraits = field(init=False)
     """The engine's traits."""
     attribution: Attribution = field(init=False)
@@ -116,6 +127,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
+        self.salt = str(self.lock.salt)
         self.traits = traits_of(self.lock.engine.name)
         self.attribution = Attribution.of(self.lock)
         self.served = ServedModel.of(self.lock)
@@ -123,10 +135,10 @@ class Service:
             pinned = self.lock.hyperparameters.get("chat_template")
             self.served.readable = readable_for(self.settings.models, pinned)
         self.gate = _gate_of(self.lock, self.metrics, self.journal)
-        self.max_body_bytes = parse_size(self.lock.serving.max_body)
+        self.body_limit = self.served.body_limit
         serving = self.lock.serving
         self.queue = FairQueue(serving.max_concurrency, serving.max_queue, self._note_queue)
-        self.bodies = HeldBytes(self.max_body_bytes)
+        self.bodies = HeldBytes(self.body_limit.total_bytes)
         opened = [path for word in self.settings.open for path in _OPENED[word]]
         self._without_key = frozenset({*_HEALTH, *PAGE_PATHS, *opened})
         self._browsers = Browsers(self.settings)
@@ -134,6 +146,12 @@ class Service:
         self.idle.set()
         self.off.set()
         self.lifecycle.listeners.append(self._note_move)
+
+    def learn_prediction(self, form: Mapping[str, Any]) -> None:
+        """Note the schemas of a prediction, which say whether requests may have files."""
+        self.served.prediction = form
+        self.body_limit = self.served.body_limit
+        self.bodies.allow(self.body_limit.total_bytes)
 
     @property
     def is_leaving(self) -> bool:
@@ -152,6 +170,13 @@ class Service:
         if status is Status.DRAINING:
             raise failure("DRAINING", "the kit is shutting down")
         raise failure("NOT_READY", f"the kit is {status}: {self.lifecycle.snapshot().reason}")
+
+    async def version_ready(self) -> None:
+        """Wait until the version that the kit's author has saved last is ready, or has failed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_VERSION_SECONDS):
+                while self.lifecycle.status in _BEFORE_READY:  # noqa: ASYNC110  it has no event
+                    await asyncio.sleep(_VERSION_LOOK_SECONDS)
 
     def authenticate(self, scope: Scope) -> str:
         """Authenticate the caller, before the body is read; return the key's name.
@@ -192,18 +217,20 @@ class Service:
                 memory; or the errors of the endpoint and of the watchers.
             ClientDisconnect: the caller disconnected while sending.
         """
-        body = await held.unless_needed(read_body(request, self.max_body_bytes, held.add))
+        content_type = _form_type(request, endpoint)
+        body = await held.unless_needed(read_body(request, self.body_limit, held.add))
         exchange = EXCHANGE.get()
         exchange.request_bytes = len(body)
         if exchange.tap:
             await self._show(body, exchange.tap)
         small = self.gate.small_bytes if self.gate else _SMALL_BYTES
-        values = read_object(body) if len(body) <= small else None
+        read = partial(_values, endpoint, self.served, body, content_type)
+        values = read() if len(body) <= small else None
         if values is not None and not fills_many(self.served, values):
             asked = self._asked(endpoint, values)
         else:
             async with self._large_bodies:
-                asked = await asyncio.to_thread(self._prepared, endpoint, body)
+                asked = await asyncio.to_thread(self._prepared, endpoint, read)
         held.keep(asked.held_bytes)
         exchange.asked = asked
         for watcher in self.watchers:
@@ -303,6 +330,8 @@ class Service:
         exchange.problem = problem
         notes = exchange.notes
         notes["code"] = problem.code
+        if self.settings.is_edited:  # else a log has nothing of what callers sent
+            notes["message"] = problem.message
         # A name that no endpoint has may be a part of the caller's text.
         if problem.where and status_of(problem) < 500 and _PARAMETER.fullmatch(problem.where):
             notes["param"] = problem.where
@@ -319,7 +348,7 @@ class Service:
         asked = endpoint.prepare(values, self.served)
         return self.gate.passed(asked) if self.gate else asked
 
-    def _prepared(self, endpoint: Endpoint, body: bytes) -> Asked:
+    def _prepared(self, endpoint: Endpoint, read: Callable[[], dict[str, Any]]) -> Asked:
         """Parse a large request, with the garbage collector switched off.
 
         The values contain no reference cycles, and searching all of them for cycles would block the
@@ -327,7 +356,7 @@ class Service:
         """
         gc.disable()
         try:
-            return self._asked(endpoint, read_object(body))
+            return self._asked(endpoint, read())
         finally:
             gc.enable()
 
@@ -343,6 +372,28 @@ class Service:
 
     def _note_queue(self) -> None:
         self.metrics.queue(self.queue.running, self.queue.waiting)
+
+
+def _form_type(request: Request, endpoint: Endpoint) -> str:
+    """Return the Content-Type of a form; empty for JSON.
+
+    Raises:
+        RequestError: ``REQUEST_MEDIA_TYPE``, the endpoint takes no forms.
+    """
+    content_type = request.headers.get("content-type", "")
+    if not is_form(content_type):
+        return ""
+    if endpoint.read_form is None:
+        raise failure("REQUEST_MEDIA_TYPE", f"{endpoint.path} takes JSON, and no {MEDIA_TYPE}")
+    return content_type
+
+
+def _values(
+    endpoint: Endpoint, served: ServedModel, body: bytes, content_type: str
+) -> dict[str, Any]:
+    if content_type and endpoint.read_form:
+        return endpoint.read_form(read_form(body, content_type), served)
+    return read_object(body)
 
 
 def _gate_of(lock: Lock, metrics: Metrics, journal: Journal) -> "DataGate | None":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-from mealkit.errors import RequestError, failure, failures
+from mealkit.errors import RequestError, failure
 from mealkit.recipe.kit import Feature, Task
 from mealkit.recipe.task_endpoints import first_case
 from mealkit.runtime.api.chat import CHAT
@@ -16,7 +16,7 @@ from mealkit.runtime.api.predict import PREDICT
 from mealkit.runtime.api.reading import MAX_DEPTH
 from mealkit.runtime.api.rerank import RERANK
 from mealkit.runtime.gateway.service import Service
-from mealkit.runtime.worker_client.engine_errors import problem_of
+from mealkit.runtime.worker_client.engine_errors import problems_of
 from mealkit.untrusted import parse_json
 
 _TEXT = "a first sentence, so that the first caller does not wait"
@@ -135,7 +135,7 @@ async def worker_answer(service: Service, method: str, target: str, body: bytes 
     """
     answer = await service.upstream.request(method, target, body)
     if answer.status != 200:
-        raise failures([service.attribution.of_answer(problem_of(answer, service.traits))])
+        raise service.attribution.of_answer(problems_of(answer, service.traits))
     return answer.body
 
 
@@ -158,4 +158,4 @@ def _learn_schema(service: Service, body: bytes) -> None:
         ) from error
     if not is_schema:
         raise failure("ENGINE_ANSWER", "the engine's schema is not a JSON Schema")
-    service.served.prediction = form
+    service.learn_prediction(form)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from mealkit.paths import DEFAULTS, LOCK_NAME, USER_ID, stated_port
+from mealkit.runtime.body_limits import body_limit
 from mealkit.runtime.life.isolation import CONFINEMENT, has_two_users
 from mealkit.runtime.life.listening import listening
 
@@ -73,6 +74,7 @@ class WorkerPlan:
             "code_root": f"{places['MEALKIT_ETC']}/code",
         }
         self._config = (config, json.dumps(content))
+        limit = body_limit(lock["serving"], engine["settings"])
         self.command = (
             *(
                 sys.executable,
@@ -83,6 +85,7 @@ class WorkerPlan:
                 str(os.getpid()),
             ),
             *("--socket", self.socket, "--worker", engine["worker"], "--config", config),
+            *("--max-body-bytes", str(limit.worker_bytes)),
         )
         self.environment = {
             **{name: environment[name] for name in sorted(_PASSED_ON & environment.keys())},
@@ -93,6 +96,7 @@ class WorkerPlan:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             **engine["environment"],
+            **({"MEALKIT_DEV": "on"} if environment.get("MEALKIT_DEV") == "on" else {}),
             "PYTHONPATH": places["MEALKIT_ENGINE_PATH"],
         }
 
@@ -197,6 +201,13 @@ class Spawned:
         os.close(self.stdin)
         self.stdin = None
 
+    def drop(self) -> None:
+        """End a worker that was never released; leave any other one as it is."""
+        if self.stdin is not None:
+            for descriptor in (self.stdin, self.stdout, self.stderr):
+                os.close(descriptor)
+            self.stdin = None
+
 
 def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | None":
     """Start the container's worker before anything else; it waits until it is released.
@@ -206,6 +217,8 @@ def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | 
     """
     etc = environment.get("MEALKIT_ETC", DEFAULTS["MEALKIT_ETC"])
     listener = None
+    if environment.get("MEALKIT_DEV"):  # the lock may be another one a moment later
+        return None
     try:
         with open(f"{etc}/{LOCK_NAME}", "rb") as file:  # noqa: PTH123
             lock = json.load(file)

@@ -12,6 +12,7 @@ from typing import Any
 from mealkit.errors import Problem, problem, problem_of_json
 from mealkit.recipe.traits import EngineTraits
 from mealkit.runtime.worker_client.pool import WorkerAnswer
+from mealkit.worker.openai_errors import MOST_PROBLEMS
 
 _SHOWN_CHARACTERS = 1000
 
@@ -19,16 +20,26 @@ _SHOWN_CHARACTERS = 1000
 _APPENDIX = re.compile(r" \(parameter=[^()]*\)$")
 
 
-def problem_of(answer: WorkerAnswer, engine: EngineTraits) -> Problem:
-    """Return the problem in a worker's error answer; ``ENGINE_ANSWER`` if it has none."""
+def problems_of(answer: WorkerAnswer, engine: EngineTraits) -> list[Problem]:
+    """Return the problems in a worker's error answer; ``ENGINE_ANSWER`` if it has none."""
     try:
         content = json.loads(answer.body)
     except (ValueError, RecursionError):
         content = None
-    return problem_of_error(content, answer.status, engine)
+    return problems_of_error(content, answer.status, engine)
 
 
-def problem_of_error(content: Any, status: int, engine: EngineTraits) -> Problem:
+def problems_of_error(content: Any, status: int, engine: EngineTraits) -> list[Problem]:
+    """Return the problems in ``{"error": {...}}``; mealkit's own workers may name several."""
+    first = _problem_of_error(content, status, engine)
+    error = content.get("error") if isinstance(content, Mapping) else None
+    listed = error.get("problems") if isinstance(error, Mapping) else None
+    several = listed[:MOST_PROBLEMS] if isinstance(listed, list) else []
+    found = [item for form in several if (item := problem_of_json(form))]
+    return found if found and found[0].code == first.code else [first]
+
+
+def _problem_of_error(content: Any, status: int, engine: EngineTraits) -> Problem:
     """Return the problem in ``{"error": {...}}``: a whole answer, or an event of a stream.
 
     ``status`` is the answer's. An error in a stream may have its status in ``error.code``, which

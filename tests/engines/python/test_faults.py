@@ -99,3 +99,41 @@ def test_a_failed_start_is_told_in_full(raised, tmp_path, capsys, text, where, s
     assert said in problem.message
     assert ("runtime.requirements" in (problem.hint or "")) is ("nowhere" in text)
     assert "handler.py" in capsys.readouterr().err
+
+
+ODD = """
+class Own(ValueError):
+    field, hint, status = {field!r}, {hint!r}, {status!r}
+raise Own("no")
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "hint", "status", "expected"),
+    [
+        ("a.b[2]", "do this", 413, ("REQUEST_TOO_LARGE", "input.a.b[2]", "do this")),
+        (
+            "a",
+            7,
+            415,
+            ("REQUEST_MEDIA_TYPE", "input.a", "send a file of another type, as the message says"),
+        ),
+        ("a b", "two\nlines", 422, ("INPUT_REFUSED", "input", "two lines")),
+        ("x" * 101, "", 500, ("REQUEST_INVALID", "input", "change the input as the message says")),
+        (None, None, "422", ("REQUEST_INVALID", "input", "change the input as the message says")),
+        (["a"], None, True, ("REQUEST_INVALID", "input", "change the input as the message says")),
+    ],
+)
+def test_what_a_refusal_may_state(raised, tmp_path, field, hint, status, expected):
+    """A field's name, a hint of one line, and four statuses; anything else counts as not stated."""
+    error = raised(ODD.format(field=field, hint=hint, status=status))
+    (problem,) = request_failure(error, tmp_path / "code").problems
+    assert (problem.code, problem.where, problem.hint) == expected
+
+
+def test_a_status_that_is_no_refusal_is_a_mistake_of_the_code(raised, tmp_path, capsys):
+    """The operator gets it: a caller could not do anything about it."""
+    code = "from mealkit.refusal import Refusal\nraise Refusal('no', status=500)"
+    (problem,) = request_failure(raised(code), tmp_path / "code").problems
+    assert problem.code == "HANDLER_FAILED"
+    assert "status is 500, expected 400, 413, 415 or 422" in capsys.readouterr().err

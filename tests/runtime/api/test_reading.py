@@ -162,3 +162,22 @@ def test_unknown_nulls_are_left_out():
         "REQUEST_UNSUPPORTED",
         "other",
     )
+
+
+def test_every_mistake_is_told_at_once():
+    """Each with its place and what was probably meant; of a union, the one that was intended."""
+    values = {"nmae": "a", "count": True, "inner": [{"sise": 1}, {"size": "x"}], "store": 1}
+    refusals = {"store": RefusedParameter("nothing is kept")}
+    with pytest.raises(RequestError) as caught:
+        read_request(Sample, values, refusals)
+    found = [(item.code, item.where, item.hint) for item in caught.value.problems]
+    other = "Otherwise leave the parameter out"
+    assert found == [
+        ("REQUEST_UNSUPPORTED", "store", "leave the parameter out"),
+        ("REQUEST_INVALID", "name", "correct the field that is named"),
+        ("REQUEST_INVALID", "count", "correct the field that is named"),
+        ("REQUEST_INVALID", "inner[0].size", "correct the field that is named"),
+        ("REQUEST_UNSUPPORTED", "inner[0].sise", f"did you mean 'size'? {other}"),
+        ("REQUEST_INVALID", "inner[1].size", "correct the field that is named"),
+        ("REQUEST_UNSUPPORTED", "nmae", f"did you mean 'name'? {other}"),
+    ]

@@ -36,7 +36,8 @@ def test_error_ends_the_stream(size):
     given, events = feed(PIECE + ERROR + PIECE, size)
     assert given.startswith(PIECE)
     assert ERROR not in given
-    assert (events.problem.code, events.problem.message) == ("ENGINE_DIED", "gone")
+    (problem,) = events.problems
+    assert (problem.code, problem.message) == ("ENGINE_DIED", "gone")
     assert not events.is_done
 
 
@@ -44,7 +45,7 @@ def test_texts_that_look_like_events():
     """What a model writes is never taken for what the engine says."""
     text = rb'data: {"choices":[{"delta":{"content":"\n\ndata: {\"error\": {\"code\": 1}} \"usage\": {}"}}]}'
     given, events = feed(text + b"\n\n" + DONE, 1000)
-    assert (given, events.problem, events.usage) == (text + b"\n\n" + DONE, None, None)
+    assert (given, events.problems, events.usage) == (text + b"\n\n" + DONE, (), None)
 
 
 def test_predictions_are_not_read():

@@ -39,10 +39,11 @@ def test_other_spellings_of_paths(kit):
 
 
 def test_start_page(kit):
-    """A browser gets the page; a program that asks for nothing does not."""
+    """A browser gets the page, and a program the address of it."""
     answer = kit.client.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
     assert answer.text == kit.client.get("/docs").text
-    assert kit.client.get("/", headers={"Accept": "*/*"}).status_code == 404
+    start = kit.client.get("/", headers={"Accept": "*/*"})
+    assert kit.client.get(start.json()["docs"]).text == answer.text
     answer = kit.client.get("/docs/", follow_redirects=True)
     assert (answer.status_code, answer.url.path) == (200, "/docs")
     assert "/" not in kit.client.get("/v1/metadata").json()["endpoints"]

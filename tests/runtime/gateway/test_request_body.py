@@ -10,6 +10,7 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 
 from mealkit.errors import RequestError
+from mealkit.runtime.body_limits import BodyLimit
 from mealkit.runtime.gateway.request_body import read_body
 
 
@@ -60,7 +61,7 @@ class Sender:
         self.held += size_bytes
 
     def read(self, limit_bytes: int = 10) -> bytes:
-        return asyncio.run(read_body(self.request, limit_bytes, self.hold))
+        return asyncio.run(read_body(self.request, BodyLimit(limit_bytes), self.hold))
 
 
 @pytest.mark.parametrize("parts", [[b""], [b"x" * 10], [b"x" * 4, b"", b"x" * 6]])
@@ -169,5 +170,5 @@ def test_a_body_for_which_there_is_no_room():
 
     sender = Sender([b"x", b"x", b"x"])
     with pytest.raises(RuntimeError, match="no room"):
-        asyncio.run(read_body(sender.request, 10, refuse))
+        asyncio.run(read_body(sender.request, BodyLimit(10), refuse))
     assert sender.taken == 1
