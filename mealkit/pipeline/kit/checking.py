@@ -11,6 +11,7 @@ from mealkit.kit.bounds import Bounds
 from mealkit.kit.document import Document
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.code_syntax import syntax_findings
+from mealkit.pipeline.kit.import_checks import import_warnings
 from mealkit.pipeline.kit.needed_weights import needed_problems
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.kit.placeholder_checks import kit_placeholders
@@ -61,7 +62,8 @@ def check_kit(
         "runtime.exclude": about.runtime.exclude,
         f"the engine {kit.parts.recipe.name}": kit.parts.recipe.excludes,
     }
-    warnings = (*kit.warnings, *code.warnings, *kit_placeholders(kit), *stale)
+    imports = import_warnings(kit, kit.lock) if kit.lock and kit.is_resolved else []
+    warnings = (*kit.warnings, *code.warnings, *imports, *kit_placeholders(kit), *stale)
     return CheckReport(about.name, about.version, warnings, paths, excluded)
 
 
