@@ -1,8 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes
+QUIETLY := --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install $(QUIETLY)
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
+UV := $(INSTALL) --require-hashes
 # Engines spin on busy machines when they are given more threads than cores.
 export OMP_NUM_THREADS ?= 1
 
@@ -13,12 +15,22 @@ help:  ## show this list
 
 # The files have every package, so nothing is resolved. If it were, pip would refuse the lock as soon
 # as a newer version of a package that another one asks for with an extra is published. pip gets uv, and
-# uv everything else, in a fifth of pip's time. Engines' processes keep no bytecode, so mealkit's is made here.
-$(VENV)/.ready: pyproject.toml requirements/dev.txt
-	$(PYTHON) -m venv $(VENV)
-	sed -n '/^uv==/,/[^\\]$$/p' requirements/dev.txt | $(PIP) --no-deps --require-hashes --requirement /dev/stdin
+# uv everything else, in a fifth of pip's time. A pip of the environment's own takes longer to install than
+# all the rest, so Python's own pip is used if there is one.
+$(VENV)/.demo: pyproject.toml requirements/demo.txt
+	$(PYTHON) -m venv --without-pip $(VENV)
+	sed -n '/^uv==/,/[^\\]$$/p' requirements/demo.txt >$(VENV)/uv.txt
+	$(PYTHON) -m pip --python $(BIN)/python install $(QUIETLY) --no-deps --require-hashes \
+		--requirement $(VENV)/uv.txt 2>/dev/null || { $(BIN)/python -m ensurepip >/dev/null && \
+		$(PIP) --no-deps --require-hashes --requirement $(VENV)/uv.txt; }
+	$(UV) --requirement requirements/demo.txt
+	$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+# Engines' processes keep no bytecode, so mealkit's is made here.
+$(VENV)/.ready: $(VENV)/.demo requirements/dev.txt
+	$(BIN)/python -m ensurepip >/dev/null
 	$(UV) --compile-bytecode --requirement requirements/dev.txt
-	$(PIP) --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q mealkit
 	@touch $@
 
@@ -73,7 +85,7 @@ NPM := tests/end_to_end/clients
 	@(cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel error) \
 		&& touch $@ || rm -rf $(@D)
 
-demo: $(VENV)/.ready  ## lock, build, run and query the example kit
+demo: $(VENV)/.demo  ## lock, build, run and query the example kit
 	@PATH="$(CURDIR)/$(BIN):$$PATH" kits/sbert-minilm/demo.sh
 
 # With COVERAGE=1 the tests fail, too, where they reach less of mealkit than the floor in
@@ -107,9 +119,12 @@ fmt: $(VENV)/.ready  ## format, and fix what ruff can fix
 docs: $(VENV)/.ready  ## regenerate the reference pages
 	$(BIN)/python -m reference_pages docs/reference
 
-lock-dev: $(VENV)/.ready  ## update the pins of the development environment
+lock-dev: $(VENV)/.ready  ## update the pins of the development environment and the demo
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --group demo --constraint requirements/dev.txt --no-annotate \
+		pyproject.toml -o requirements/demo.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --group clients -o requirements/clients.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

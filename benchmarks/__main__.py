@@ -25,6 +25,7 @@ from benchmarks.topics.chat import chats
 from benchmarks.topics.cold import colds
 from benchmarks.topics.commands import commands
 from benchmarks.topics.contracts import contracts
+from benchmarks.topics.first_hour import first_hours
 from benchmarks.topics.fit import fits
 from benchmarks.topics.fleet import fleets
 from benchmarks.topics.preflight import preflights
@@ -59,6 +60,7 @@ TOPICS: Mapping[str, Topic] = {
     "signature": signatures,
     "cold": colds,
     "fleet": fleets,
+    "first-hour": first_hours,
     "upgrade": upgrades,
 }
 

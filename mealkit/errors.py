@@ -78,6 +78,12 @@ class KitError(MealkitError):
     exit_code = 3
 
 
+class UsageError(KitError):
+    """The command line is wrong, as its exit code says for what click finds, too."""
+
+    exit_code = 2
+
+
 class LockError(MealkitError):
     """The lock is missing, stale or wrong."""
 
@@ -301,14 +307,20 @@ CATALOGUE: dict[str, Entry] = {
     "KIT_PATH_OUTSIDE": Entry("a path in the kit points outside its folder", _AUTHOR, KitError, 400, "move the file into the kit's folder; or, if the kit may read there, add --allow-folder FOLDER"),
     "KIT_SECRET": Entry("a file or a value of the kit looks like a secret", _AUTHOR, KitError, 400, "remove it from the kit; or, if it may be public, name it in allow_secrets in kit.yaml"),
     "KIT_PROMPT_INVALID": Entry("a prompt is not a valid template", _AUTHOR, KitError, 400, "correct the template at the line that is named"),
+    "KIT_SYSTEM_ROLE": Entry("the kit pins a system prompt, and the model's chat template does not write system messages", _AUTHOR, KitError, 400, "add a .jinja file that writes them to model.weights, and name it in hyperparameters.chat_template; or delete system_prompt"),
     "KIT_PICKLE_ALLOWED": Entry("the kit allows pickle weights, which run code when loaded", _AUTHOR, KitError, 400, "convert the weights to safetensors and delete allow_pickle"),
     "KIT_IMPORT_EXCLUDED": Entry("the kit's code imports a package that runtime.exclude leaves out", _AUTHOR, KitError, 400, "delete the package from runtime.exclude, or the import"),
+    "KIT_PLACEHOLDER": Entry("the kit still has an example's owner or licence, so it cannot be published", _AUTHOR, KitError, 400, "write the team that answers, its address, and the licences as SPDX identifiers"),
+    "KIT_CODE_UNCHECKED": Entry("a file of the kit's code can only be read by a newer Python than those of this machine", _AUTHOR, KitError, 400, "install the kit's Python, for example with uv python install, and check again"),
+    "KIT_HARDWARE": Entry("the kit states less memory or disk space than it certainly needs", _AUTHOR, KitError, 400, "delete the line, so that mealkit lock works it out; or state more"),
     "KIT_EXISTS": Entry("the folder for a new kit already exists", _CALLER, KitError, 409, "choose another name, or delete the folder"),
+    "KIT_PREPARE": Entry("the kit's script, which makes what cannot be downloaded, failed", _AUTHOR, KitError, 400, "read its output, then run it again: bash SCRIPT"),
     # Weights and other inputs
     "WEIGHTS_PICKLE": Entry("a weight file is a pickle, which runs code when loaded", _AUTHOR, SourceError, 400, "convert it to safetensors, or set model.allow_pickle: true after reading the code that created it"),
     "WEIGHTS_FORMAT": Entry("a weight file is not safetensors, GGUF, ONNX, external data of one of the kit's ONNX graphs, JSON or plain text", _AUTHOR, SourceError, 400, "convert the file, or leave it out of model.weights"),
     "WEIGHTS_DAMAGED": Entry("a weight file's header contradicts the file's size or the rules of its format", _UPSTREAM, SourceError, 502, "download the file again; if the problem remains, report it to the publisher"),
     "WEIGHTS_SIGNATURE": Entry("the weights do not have the signature of their publisher that the kit demands", _UPSTREAM, SourceError, 502, "do not use these files; ask the publisher which files and key are right, then correct signed_by in kit.yaml"),
+    "WEIGHTS_INCOMPLETE": Entry("the engine needs a file that no entry of model.weights names", _AUTHOR, KitError, 400, "add the file to the files of an entry of model.weights, or correct the engine's setting that names it"),
     "WEIGHTS_CLASH": Entry("two entries of model.weights have the same path in the image", _AUTHOR, KitError, 400, "delete one of them, or give one an `into:` folder"),
     "SOURCE_DIGEST": Entry("an input's bytes are not the pinned ones", _UPSTREAM, SourceError, 502, "find out why the bytes changed; if the change is wanted: mealkit lock --upgrade weights"),
     "SOURCE_SIZE": Entry("an input is shorter or longer than pinned", _UPSTREAM, SourceError, 502, "run the command again; it resumes where it stopped"),
@@ -329,7 +341,7 @@ CATALOGUE: dict[str, Entry] = {
     "PACKAGES_TOOL": Entry("uv failed, and its output does not name a package", _PLATFORM, SourceError, 503, "check the index settings in uv.toml or UV_INDEX_URL"),
     "WHEEL_INVALID": Entry("a wheel is damaged, or contains paths outside its folder", _UPSTREAM, BuildError, 502, "download the wheel again, or pin another version"),
     "DEBIAN_UNSIGNED": Entry("a Debian index is not signed by a key of the archive keyring", _PLATFORM, SourceError, 502, "install debian-archive-keyring, set MEALKIT_DEBIAN_KEYRING, or set base.allow_unsigned: true"),
-    "DEBIAN_UNSOLVABLE": Entry("the suite lacks a package that the base needs", _AUTHOR, LockError, 409, "choose another suite or python in kit.yaml"),
+    "DEBIAN_UNSOLVABLE": Entry("the suite lacks a package that the base needs", _AUTHOR, LockError, 409, "correct the names in runtime.base.packages, or choose another suite or python in kit.yaml"),
     "DEBIAN_GONE": Entry("the mirror no longer has a pinned Debian package", _UPSTREAM, SourceError, 502, "mealkit lock --upgrade base"),
     "DEBIAN_UNVOUCHED": Entry("a Debian package in the lock is not in any signed index that was read on this machine", _CALLER, LockError, 409, "mealkit lock --upgrade base; or, for packages that mirrors have replaced since, set MEALKIT_DEBIAN_MIRROR to a snapshot of the archive from the date of the lock"),
     "DEBIAN_NO_MIRROR": Entry("no Debian mirror is configured", _PLATFORM, SourceError, 503, "set MEALKIT_DEBIAN_MIRROR to a mirror's address"),
@@ -436,6 +448,7 @@ CATALOGUE: dict[str, Entry] = {
     "ENGINE_START": Entry("the engine did not start", _AUTHOR, EngineError, 503, "read the log tail that is shown; correct the kit's engine settings"),
     "ENGINE_DIED": Entry("the engine's process ended", _AUTHOR, EngineError, 503, "read the log tail; give the kit more memory if it was killed"),
     "ENGINE_OUT_OF_MEMORY": Entry("the engine needs more memory than its limit", _PLATFORM, EngineError, 503, "raise the container's memory limit, or use a machine with more memory"),
+    "ENGINE_MEMORY_STATED": Entry("the kit needs more memory than its hardware.memory states", _AUTHOR, EngineError, 503, "state more in hardware.memory in kit.yaml, or delete the line; then: mealkit lock"),
     "ENGINE_ILLEGAL_INSTRUCTION": Entry("the engine was built for another processor", _AUTHOR, EngineError, 503, "name packages that are built for any processor of the architecture (llama.cpp: GGML_NATIVE=OFF) in runtime.requirements"),
     "ENGINE_LIBRARY": Entry("a shared library that the engine needs is missing or too old in the image", _AUTHOR, EngineError, 503, "choose a newer base in kit.yaml, or packages that are built for an older one"),
     "ENGINE_OFFLINE": Entry("the engine tries to download a file when it starts; kits have no network", _AUTHOR, EngineError, 503, "name the file in model.weights, then: mealkit lock"),
@@ -569,6 +582,6 @@ CATALOGUE: dict[str, Entry] = {
     # Everything else
     "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --json > report.json"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),
-    "USAGE": Entry("the command's options contradict each other", _CALLER, KitError, 400, "see --help"),
+    "USAGE": Entry("an argument or an option of the command is missing, wrong, or contradicts another", _CALLER, UsageError, 400, "see --help"),
     "INTERNAL": Entry("mealkit itself failed", _UPSTREAM, MealkitError, 500, "report it with the log"),
 }  # fmt: skip

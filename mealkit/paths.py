@@ -19,6 +19,9 @@ RECORDS = f"{STATE}/records"
 """Where a folder is mounted for what must outlive the container: usage, budgets, audit log."""
 LOCK_NAME = "kit.lock"
 
+VERSION_NOW, AUTHOR = ".now", ".author"
+"""Beside the lock of a kit that is edited: the link to its version, and its author's file."""
+
 USER_ID = 65532
 """The user of a kit's container; the worker is this user even if the gateway is root."""
 

@@ -35,6 +35,13 @@ class Progress(Protocol):
         """Report the start of a piece of work, and return its task."""
         ...
 
+    def count(self, title: str, total: int, things: str) -> Task:
+        """Report the start of a piece of work on a number of things, and return its task.
+
+        The task's ``advance`` gets numbers of things instead of bytes. ``things`` is their plural.
+        """
+        ...
+
     def notice(self, problem: Problem) -> None:
         """Report a problem that does not stop the work."""
         ...
@@ -57,6 +64,10 @@ class Silent:
         """Do nothing."""
 
     def task(self, title: str, total_bytes: int | None) -> Task:  # noqa: ARG002
+        """Return a task that reports nothing."""
+        return SILENT_TASK
+
+    def count(self, title: str, total: int, things: str) -> Task:  # noqa: ARG002
         """Return a task that reports nothing."""
         return SILENT_TASK
 

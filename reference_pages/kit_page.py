@@ -8,15 +8,17 @@ from pydantic.fields import FieldInfo
 
 from mealkit.engines.registry import engine_names, recipe_of
 from mealkit.kit.schema import kit_schema, model_schema
-from mealkit.recipe.answers import Classification
+from mealkit.recipe.answers import Classification, Effect
 from mealkit.recipe.kit import Kit
 
+_EFFECTS = {Effect.CHANGES: "yes", Effect.MAY_CHANGE: "may", Effect.KEEPS: "no"}
 _HEAD = ("| field | value | changes answers | meaning |", "|---|---|---|---|")
 
 
 _ABOUT = (
-    "Fields in **bold** are required. A field that changes answers changes the recipe digest; the "
-    "recipe digest does not depend on the other fields."
+    "Fields in **bold** are required. A field that changes answers is part of the salt digest and "
+    "of the recipe digest, one that may change them of the recipe digest only, and the others of "
+    "neither: [What changes an answer](../explanation/what-changes-an-answer.md)."
 )
 
 
@@ -90,7 +92,7 @@ def field_words(
 
 def _effect(field: FieldInfo) -> str:
     marks = [item for item in field.metadata if isinstance(item, Classification)]
-    return "yes" if not marks or marks[0].changes_answers else "no"
+    return _EFFECTS[marks[0].effect] if marks else "yes"
 
 
 def value_words(form: dict[str, Any], definitions: dict[str, Any]) -> str:

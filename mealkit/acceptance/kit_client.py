@@ -169,6 +169,10 @@ class KitClient:
         parts = urlsplit(self._target.address)
         seconds = min(_CONNECT_SECONDS, self._timeout)
         host, port = parts.hostname or "", parts.port
+        if self._target.connect is not None:
+            connection = _Connection(host, timeout=seconds)
+            connection.sock = self._target.connect(seconds)
+            return connection
         if parts.scheme == "https":
             return _TlsConnection(host, port, timeout=seconds, context=self._target.tls)
         return _Connection(host, port, timeout=seconds)

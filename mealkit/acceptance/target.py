@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mealkit.acceptance.report import CaseResult, ClaimResult, MachineFacts
 
@@ -48,6 +48,9 @@ class Target:
     """The machine that it runs on, as far as it is known."""
     memory: Callable[[], Memory] = _unknown
     """Reads its peak memory."""
+    connect: Callable[[float], Any] | None = None
+    """Opens a connection without a port, as a socket; the number is the seconds that it may take.
+    None: the connection is to the address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mealkit.assembly.bytecode import Compile
-from mealkit.assembly.contents import Inputs, input_path, layer_entries
+from mealkit.assembly.contents import Inputs, Workshop, input_path, layer_entries
 from mealkit.assembly.lean import LAYER_KIND, WEIGHT_BYTES, WEIGHT_DIGEST, WEIGHT_PATH, lean_image
+from mealkit.assembly.wheel_pieces import PieceDamagedError, PieceStore, Renewed
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import failure
 from mealkit.oci.descriptor import LAYER
@@ -22,7 +23,7 @@ from mealkit.oci.mutate import append
 from mealkit.oci.tar import Bytes, TarFile, tar_chunks, weight_footer, weight_header
 from mealkit.plan.layers import InputFile, LayerKind, LayerPlan, Plan
 from mealkit.plan.planning import OWN_LAYER_BYTES
-from mealkit.progress import Advance
+from mealkit.progress import SILENT, SILENT_TASK, Advance, Progress
 
 # Increase it when the same layer plan gives other bytes; stored layers are then built again.
 _FORMAT = "1"
@@ -51,8 +52,8 @@ class LayerStore(Protocol):
         """Store a layer for a key."""
         ...
 
-    def write(self, chunks: Iterable[Bytes], size_bytes: int) -> Blob:
-        """Write a blob of at least ``size_bytes``.
+    def write(self, chunks: Iterable[Bytes], size_bytes: int, advance: Advance) -> Blob:
+        """Write a blob of at least ``size_bytes``; ``advance`` is called with the bytes.
 
         Raises:
             StoreError: the disk has no space for it (``DISK_FULL``); nothing was written.
@@ -62,6 +63,11 @@ class LayerStore(Protocol):
     @property
     def compile_modules(self) -> Compile:
         """The function that compiles modules with an image's own Python."""
+        ...
+
+    @property
+    def pieces(self) -> PieceStore:
+        """The wheels that stored layers have unpacked and compiled."""
         ...
 
     def virtual(self, files: Sequence[WeightFile], advance: Advance) -> list[Blob]:
@@ -103,12 +109,11 @@ def assemble(
     inputs: Inputs,
     store: LayerStore,
     base: Image | None,
-    advance: Advance,
+    progress: Progress = SILENT,
 ) -> Assembly:
     """Assemble a plan's image; ``base`` is the base image, if the plan has one.
 
-    ``kept`` are the layers that are reused. ``advance`` counts the bytes of weights that
-    are verified.
+    ``kept`` are the layers that are reused.
 
     Raises:
         BuildError: an input is missing, or the base cannot be used (``BASE_INVALID``).
@@ -118,7 +123,7 @@ def assemble(
     # A stored layer with the same bytes may have another title.
     own = {layer: _described(layer, found) for layer, found in kept.items()}
     missing = [layer for layer in plan.layers if layer not in kept]
-    for layer, blob in _blobs(plan, missing, inputs, store, advance):
+    for layer, blob in _blobs(plan, missing, inputs, store, progress):
         own[layer] = _described(layer, Layer(LAYER, blob, blob.digest, ""))
         # Stored immediately, so that a killed build does not create the layer again.
         store.put(_layer_key(plan, layer), own[layer])
@@ -158,16 +163,20 @@ def _blobs(
     missing: Sequence[LayerPlan],
     inputs: Inputs,
     store: LayerStore,
-    advance: Advance,
+    progress: Progress,
 ) -> Iterator[tuple[LayerPlan, Blob]]:
     """Create each layer's blob; first the layers of one weight file, which are read in parallel."""
     files = {
         layer: _weight_file(plan, file, inputs) for layer in missing if (file := own_weight(layer))
     }
-    yield from zip(files, store.virtual(list(files.values()), advance), strict=True)
+    if files:
+        size_bytes = sum(file.size_bytes for layer in files if (file := own_weight(layer)))
+        task = progress.task("verifying weights", size_bytes)
+        yield from zip(files, store.virtual(list(files.values()), task.advance), strict=True)
+        task.done(f"{len(files)} files")
     for layer in missing:
         if layer not in files:
-            yield layer, _blob(plan, layer, inputs, store)
+            yield layer, _blob(plan, layer, inputs, store, progress)
 
 
 def _weight_file(plan: Plan, file: InputFile, inputs: Inputs) -> WeightFile:
@@ -179,11 +188,36 @@ def _weight_file(plan: Plan, file: InputFile, inputs: Inputs) -> WeightFile:
     )
 
 
-def _blob(plan: Plan, layer: LayerPlan, inputs: Inputs, store: LayerStore) -> Blob:
+def _blob(
+    plan: Plan, layer: LayerPlan, inputs: Inputs, store: LayerStore, progress: Progress
+) -> Blob:
+    try:
+        return _written(plan, layer, inputs, store, store.pieces, progress)
+    except PieceDamagedError:
+        # The disk lost a byte. The wheels have all of them.
+        return _written(plan, layer, inputs, store, Renewed(store.pieces), progress)
+
+
+def _written(
+    plan: Plan,
+    layer: LayerPlan,
+    inputs: Inputs,
+    store: LayerStore,
+    pieces: PieceStore,
+    progress: Progress,
+) -> Blob:
     with tempfile.TemporaryDirectory(prefix="mealkit-") as scratch:
-        entries = layer_entries(layer, inputs, Path(scratch), store.compile_modules)
-        size_bytes = sum(entry.size_bytes for entry in entries if isinstance(entry, TarFile))
-        return store.write(tar_chunks(entries, plan.created_seconds), size_bytes)
+        workshop = Workshop(Path(scratch), store.compile_modules, pieces, progress)
+        made = layer_entries(layer, inputs, workshop, _FORMAT)
+        size_bytes = sum(entry.size_bytes for entry in made.entries if isinstance(entry, TarFile))
+        offsets: dict[str, int] = {}
+        chunks = tar_chunks(made.entries, plan.created_seconds, offsets)
+        shows = size_bytes >= OWN_LAYER_BYTES
+        task = progress.task(f"writing {layer.title}", size_bytes) if shows else SILENT_TASK
+        blob = store.write(chunks, size_bytes, task.advance)
+        task.done()
+    made.pieces.keep(blob.digest, offsets)
+    return blob
 
 
 def _described(plan: LayerPlan, layer: Layer) -> Layer:

@@ -14,7 +14,7 @@ import jinja2
 
 from mealkit import __version__
 from mealkit.assembly.bytecode import Compile
-from mealkit.assembly.contents import Inputs, layer_entries
+from mealkit.assembly.contents import Inputs, Workshop, layer_entries
 from mealkit.assembly.templates import template_root
 from mealkit.digest import digest_of_file
 from mealkit.errors import failure
@@ -127,7 +127,8 @@ def _write_layer(
     scratch = context / ".scratch"
     scratch.mkdir()
     try:
-        entries = arranged(layer_entries(layer, inputs, scratch, compile_modules))
+        made = layer_entries(layer, inputs, Workshop(scratch, compile_modules))
+        entries = arranged(made.entries)
         lines = tuple(_write_entries(entries, context, folder))
     finally:
         shutil.rmtree(scratch)

@@ -1,4 +1,4 @@
-"""Finds mealkit's templates: inside the package in a wheel, next to it in a checkout."""
+"""Finds mealkit's templates and example kits: in a wheel's package, beside it in a checkout."""
 
 from pathlib import Path
 
@@ -14,3 +14,12 @@ def template_root(package: Path = _PACKAGE) -> Path:
     """
     inside = package / "_templates"
     return inside if inside.is_dir() else package.parent / "templates"
+
+
+def example_root(package: Path = _PACKAGE) -> Path:
+    """Return the folder of the example kits.
+
+    A wheel has what new kits copy of them as ``mealkit/_templates/kits``, a checkout as ``kits``.
+    """
+    inside = package / "_templates" / "kits"
+    return inside if inside.is_dir() else package.parent / "kits"

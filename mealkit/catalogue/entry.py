@@ -86,6 +86,8 @@ class Entry(BaseModel):
     """The digest of the image, or of the index if the kit has several architectures."""
     recipe: Digest
     """The recipe digest: equal recipes give equal answers."""
+    salt: Digest | None = None
+    """The salt digest: of what decides answers in the first place; older entries lack it."""
     description: Text | None = None
     """The kit's purpose."""
     owner: Contact

@@ -1,6 +1,5 @@
 """The content of a catalogue's site as values: what each page says about one version of a kit."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,7 +9,7 @@ from mealkit.catalogue.entry import Entry
 from mealkit.catalogue.memory_picture import Picture, picture_of
 from mealkit.catalogue.query import best, fit_in_memory, fit_on_card
 from mealkit.errors import Problem
-from mealkit.lock.compare import Change, compare
+from mealkit.lock.compare import Change, compare_locks, without_restatements
 from mealkit.memory.terms import GIB
 from mealkit.preflight.cards import CARDS, Card
 from mealkit.preflight.fit import Fit
@@ -124,13 +123,8 @@ def changes_of(version: Version, before: Version | None) -> Changes | None:
     """Return what changed since the version before; None if there is none, or it was not read."""
     if before is None or before.inside is None or version.inside is None:
         return None
-    found = tuple(compare(_form(before.inside.lock), _form(version.inside.lock)))
+    found = tuple(without_restatements(compare_locks(before.inside.lock, version.inside.lock)))
     return Changes(before.entry.version, found[:MOST_CHANGES], max(0, len(found) - MOST_CHANGES))
-
-
-def _form(lock: Lock) -> dict[str, Any]:
-    form: dict[str, Any] = json.loads(lock.model_dump_json(exclude={"requests"}))
-    return {**form, "recipe": str(lock.recipe)}
 
 
 def _key(card: Card) -> str:

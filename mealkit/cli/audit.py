@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.options import Json, PassphraseFd, PassphraseFile, deployed_names, session_of
+from mealkit.cli.completing import running_names
+from mealkit.cli.options import Json, PassphraseFd, PassphraseFile, session_of
 from mealkit.cli.output import json_text, print_json, print_line, say
 from mealkit.errors import failure, failures
 
@@ -32,7 +33,7 @@ Targets = Annotated[
     typer.Argument(
         metavar="TARGET...",
         help="Names of kits or deployments, folders with audit logs, or the files of one.",
-        autocompletion=deployed_names,
+        autocompletion=running_names,
     ),
 ]
 Keys = Annotated[

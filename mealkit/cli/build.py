@@ -153,7 +153,7 @@ def _describe(report: "BuildReport") -> None:
             say(f"linux/{image.architecture}")
         for line in _layer_table(image):
             say(line)
-    facts = [("image", report.name), ("recipe", str(report.recipe))]
+    facts = [("image", report.name), ("recipe", str(report.recipe)), ("salt", str(report.salt))]
     for image in report.images:
         platform = f" for linux/{image.architecture}" if len(report.images) > 1 else ""
         lean = f"{image.lean_digest} (without weights, for mounting them){platform}"
@@ -178,6 +178,7 @@ def _form(report: "BuildReport") -> dict[str, Any]:
     return {
         "name": report.name,
         "recipe": str(report.recipe),
+        "salt": str(report.salt),
         **(images[0] if len(images) == 1 else {}),
         "digest": str(report.digest),
         "images": images,

@@ -273,6 +273,7 @@ def _facts(found: "FoundKit") -> list[str]:
         f"reference  {entry.reference}",
         f"digest     {entry.digest}",
         f"recipe     {entry.recipe}",
+        *([f"salt       {entry.salt}"] if entry.salt else []),
         f"model      {entry.model}, {entry.model_license}",
         f"task       {entry.task.value}, with {entry.engine}",
         f"for        {', '.join(entry.requirements)}; GPU {needs.gpu.value}",

@@ -1,39 +1,97 @@
 """Formats the differences between recipes as lines."""
 
-import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mealkit.lock.compare import Change
 
 # A value such as a profile of data is longer than what people read.
-_LONGEST = 400
+_LONGEST = 200
+_MOST_LINES = 200
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
+# By the values of recipe.answers.Effect, whose import would slow down the help.
+TITLES = {
+    "changes": "changes answers",
+    "may-change": "may change answers",
+    "keeps": "does not change answers",
+}
+_DIGEST = re.compile(r"\b(?:sha256:)?([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
-def change_lines(changes: Iterable["Change"]) -> Iterator[str]:
+def change_lines(changes: Iterable["Change"], indent: str = "") -> Iterator[str]:
     """Yield one line for a short change, and a block of lines for a longer one."""
     for change in changes:
-        before, after = _shown(change.before), _shown(change.after)
-        if "\n" not in before + after:
-            yield f"{change.path}: {before} -> {after}"
-            continue
-        yield f"{change.path}:"
-        yield from (f"  - {line}" for line in before.split("\n") if change.before is not None)
-        yield from (f"  + {line}" for line in after.split("\n") if change.after is not None)
+        yield from (f"{indent}{line}" for line in _lines(change))
+
+
+def grouped_lines(changes: Iterable["Change"]) -> Iterator[str]:
+    """Yield the lines of changes below a title for each effect; the strongest effect is first."""
+    for effect, group in groupby(changes, key=lambda change: change.effect):
+        yield TITLES[effect.value]
+        yield from change_lines(group, "  ")
+
+
+def _lines(change: "Change") -> Iterator[str]:
+    match change.before, change.after:
+        case (None, Mapping()):
+            yield f"{change.path}: added {_shown(change.after)}"
+            return
+        case (Mapping(), None):
+            yield f"{change.path}: removed {_shown(change.before)}"
+            return
+        case _:
+            pass
+    before, after = _shown(change.before), _shown(change.after)
+    if "\n" not in before + after:
+        yield f"{change.path}: {before} -> {after}"
+        return
+    yield f"{change.path}:"
+    yield from _block(before, "-", change.before)
+    yield from _block(after, "+", change.after)
+
+
+def _block(text: str, sign: str, value: Any) -> Iterator[str]:
+    if value is None:
+        return
+    lines = text.split("\n")
+    yield from (f"  {sign} {line}" for line in lines[:_MOST_LINES])
+    if len(lines) > _MOST_LINES:
+        yield f"  {sign} ... and {len(lines) - _MOST_LINES} more lines"
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, str):
-        return value
-    text = json.dumps(_stated(value), sort_keys=True, default=str)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+    match value:
+        case None:
+            return "nothing"
+        case str():
+            return _DIGEST.sub(r"sha256:\1", value)
+        case Mapping() if "version" in value:
+            return str(value["version"])
+        case Mapping() if "sha256" in value:
+            return _shown(value["sha256"])
+        case _:
+            text = ", ".join(_leaves(value, ""))
+            return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... (--json shows all)"
 
 
-def _stated(value: Any) -> Any:
-    """Leave out the empty fields of a whole item, such as a claim that is new."""
-    if isinstance(value, dict):
-        return {name: _stated(item) for name, item in value.items() if item not in (None, [], {})}
-    return [_stated(item) for item in value] if isinstance(value, list) else value
+def _leaves(value: Any, path: str) -> Iterator[str]:
+    """Yield each value inside another one as ``path value``; empty ones are left out."""
+    match value:
+        case _ if value in _EMPTY:
+            return
+        case Mapping():
+            for name, item in value.items():
+                yield from _leaves(item, f"{path}.{name}" if path else str(name))
+        case list() | tuple():
+            for item in value:
+                yield from _leaves(item, path)
+        case _:
+            text = _shown(value) if isinstance(value, str) else _plain(value)
+            yield f"{path} {text}" if path else text
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mealkit.cli.completing import problem_codes
 from mealkit.cli.options import Json
 from mealkit.cli.output import print_json, print_line, table
 from mealkit.errors import CATALOGUE, failure
@@ -16,7 +17,9 @@ def explain(
     code: Annotated[
         str | None,
         typer.Argument(
-            help="The problem's code, such as SOURCE_DIGEST.", show_default="list them all"
+            help="The problem's code, such as SOURCE_DIGEST.",
+            show_default="list them all",
+            autocompletion=problem_codes,
         ),
     ] = None,
     *,

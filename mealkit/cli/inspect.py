@@ -85,6 +85,7 @@ def _describe_kit(lock: "Lock") -> None:
 
     print_line(f"kit     {lock.about.name} {lock.about.version}")
     print_line(f"recipe  {lock.recipe}")
+    print_line(f"salt    {lock.salt}")
     print_line(f"model   {lock.model.name}, {len(lock.model.files)} files")
     for item in lock.model.signatures:
         print_line(f"        {len(item.files)} of them signed by the publisher's key {item.key}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mealkit.cli.changes import change_lines
+from mealkit.cli.changes import grouped_lines
 from mealkit.cli.options import (
     HERE,
     AllowFolder,
@@ -71,10 +71,15 @@ def lock(  # noqa: PLR0913  one parameter for each option
     )
     if as_json:
         changes = [item.as_json() for item in report.changes]
-        form = {"lock": str(report.path), "recipe": str(report.recipe), "created": report.created}
+        form = {
+            "lock": str(report.path),
+            "recipe": str(report.recipe),
+            "salt": str(report.salt),
+            "created": report.created,
+        }
         print_json({**form, "changes": changes})
         return
-    for line in change_lines(report.changes):
+    for line in grouped_lines(report.changes):
         say(line)
     say(f"{report.path}: {_verdict(created=report.created, changed=bool(report.changes))}")
     print_line(str(report.recipe))
@@ -88,7 +93,7 @@ def _check(context: typer.Context, path: KitPath, allowed: list[Path], *, as_jso
     if as_json:
         print_json({"changes": [item.as_json() for item in found.changes]})
     else:
-        for line in change_lines(found.changes):
+        for line in grouped_lines(found.changes):
             print_line(line)
     if found.stale:
         raise failures([found.stale])

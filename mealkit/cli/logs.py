@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mealkit.cli.options import deployed_names, session_of
+from mealkit.cli.completing import running_names
+from mealkit.cli.options import session_of
 from mealkit.cli.output import print_line
 
 EXAMPLES = ("mealkit logs my-kit", "mealkit logs my-kit --follow", "mealkit logs my-kit --tail 20")
@@ -16,7 +17,7 @@ def logs(
     name: Annotated[
         str,
         typer.Argument(
-            help="The name that mealkit ps shows, or a deployment's.", autocompletion=deployed_names
+            help="The name that mealkit ps shows, or a deployment's.", autocompletion=running_names
         ),
     ],
     *,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.errors import MealkitError
+from mealkit.cli.completing import kit_folders, kits_and_images, stored_names
 from mealkit.kit.bounds import OPTION, VARIABLE
 from mealkit.stores.registry.registry_endpoint import PLAIN_VARIABLE
 
@@ -16,37 +16,14 @@ if TYPE_CHECKING:
     from mealkit.progress import Progress
 
 
-def stored_names(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the names in the local store that begin with what was typed, for the shell.
-
-    The shell completes files if there are none.
-    """
-    from mealkit.pipeline.home import home_at
-    from mealkit.stores.local import LocalStore
-
-    try:
-        home = home_at(context.find_root().params.get("home"))
-        names = LocalStore(home.store).index().names()
-    except (MealkitError, OSError):
-        return []
-    return sorted(name for name in names if name.startswith(incomplete))
-
-
-def deployed_names(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the names of this machine's deployments that begin with what was typed."""
-    from mealkit.pipeline.deployment_files import deployment_names
-    from mealkit.pipeline.home import home_at
-
-    try:
-        names = deployment_names(home_at(context.find_root().params.get("home")))
-    except (MealkitError, OSError):
-        return []
-    return [name for name in names if name.startswith(incomplete)]
-
-
 KitPath = Annotated[
     str,
-    typer.Argument(metavar="KIT", help="The kit's folder, or its kit.yaml.", show_default="here"),
+    typer.Argument(
+        metavar="KIT",
+        help="The kit's folder, or its kit.yaml.",
+        show_default="here",
+        autocompletion=kit_folders,
+    ),
 ]
 _IMAGE = "NAME:VERSION, a digest, REGISTRY/NAME:TAG, oci:DIR or oci-archive:FILE"
 ImageTarget = Annotated[
@@ -59,14 +36,14 @@ KitOrImage = Annotated[
         metavar="TARGET",
         help=f"A kit's folder, or an image: {_IMAGE}.",
         show_default="here",
-        autocompletion=stored_names,
+        autocompletion=kits_and_images,
     ),
 ]
 _RECIPE = f"A kit's folder, a kit.lock, or an image: {_IMAGE}."
 RecipeTarget = Annotated[
     str,
     typer.Argument(
-        metavar="TARGET", help=_RECIPE, show_default="here", autocompletion=stored_names
+        metavar="TARGET", help=_RECIPE, show_default="here", autocompletion=kits_and_images
     ),
 ]
 SignedTarget = Annotated[
@@ -77,7 +54,7 @@ SignedTarget = Annotated[
         autocompletion=stored_names,
     ),
 ]
-RecipeSide = Annotated[str, typer.Argument(help=_RECIPE)]
+RecipeSide = Annotated[str, typer.Argument(help=_RECIPE, autocompletion=kits_and_images)]
 ModelTarget = Annotated[
     str,
     typer.Argument(

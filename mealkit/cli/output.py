@@ -32,6 +32,15 @@ def print_line(text: str) -> None:
     sys.stdout.write(printable_line(text) + "\n")
 
 
+def print_text(text: str) -> None:
+    """Write a text, or a piece of one, to stdout at once; on a terminal without control characters.
+
+    A file or a pipe gets it as it is.
+    """
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
 def say(text: str) -> None:
     """Write exactly one line about progress to stderr; line breaks in the text are escaped."""
     sys.stderr.write(printable_line(text) + "\n")

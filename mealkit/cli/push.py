@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mealkit.cli.completing import stored_names
 from mealkit.cli.options import (
     HERE,
     AllowFolder,
@@ -18,7 +19,6 @@ from mealkit.cli.options import (
     Replace,
     Sign,
     session_of,
-    stored_names,
     use_plain_http,
 )
 from mealkit.cli.output import print_json, print_line, say

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.options import Json, PlainHttp, session_of, stored_names, use_plain_http
+from mealkit.cli.completing import stored_names
+from mealkit.cli.options import Json, PlainHttp, session_of, use_plain_http
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.errors import failure
 

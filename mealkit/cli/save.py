@@ -5,14 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mealkit.cli.options import (
-    AllowFolder,
-    Json,
-    PlainHttp,
-    session_of,
-    stored_names,
-    use_plain_http,
-)
+from mealkit.cli.completing import stored_names
+from mealkit.cli.options import AllowFolder, Json, PlainHttp, session_of, use_plain_http
 from mealkit.cli.output import print_json, print_line, say
 
 if TYPE_CHECKING:

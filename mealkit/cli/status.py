@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mealkit.cli.completing import deployed_names
 from mealkit.cli.history import moment
-from mealkit.cli.options import Json, deployed_names, session_of
+from mealkit.cli.options import Json, session_of
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:

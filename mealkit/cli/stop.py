@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mealkit.cli.completing import running_names
 from mealkit.cli.options import session_of
 from mealkit.cli.output import print_line
 
@@ -12,7 +13,10 @@ EXAMPLES = ("mealkit stop my-kit", "mealkit stop my-kit --timeout 5")
 
 def stop(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The name that mealkit ps shows.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="The name that mealkit ps shows.", autocompletion=running_names),
+    ],
     *,
     timeout: Annotated[
         int | None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mealkit.cli.completing import kits_to_ask
 from mealkit.cli.options import (
     HERE,
     AllowFolder,
@@ -12,7 +13,6 @@ from mealkit.cli.options import (
     PlainHttp,
     Session,
     session_of,
-    stored_names,
     use_plain_http,
 )
 from mealkit.cli.preflight import Override, Reason
@@ -46,7 +46,7 @@ def test(  # noqa: PLR0913  one parameter for each option
             help="A kit's folder, an image, a kit or deployment that runs here by its name, or an"
             " address: http(s)://HOST[:PORT].",
             show_default="here",
-            autocompletion=stored_names,
+            autocompletion=kits_to_ask,
         ),
     ] = HERE,
     *,

@@ -5,15 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mealkit.cli.options import (
-    AllowFolder,
-    Json,
-    PlainHttp,
-    deployed_names,
-    session_of,
-    stored_names,
-    use_plain_http,
-)
+from mealkit.cli.completing import deployed_names, stored_names
+from mealkit.cli.options import AllowFolder, Json, PlainHttp, session_of, use_plain_http
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.cli.preflight import Override, Reason
 from mealkit.cli.verdicts import TestLines

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.options import Json, deployed_names, session_of
+from mealkit.cli.completing import running_names
+from mealkit.cli.options import Json, session_of
 from mealkit.cli.output import print_json, print_line, say, table
 from mealkit.errors import failure
 
@@ -34,7 +35,7 @@ def usage(  # noqa: PLR0913  one parameter for each option
             help="The name of a kit or a deployment, a file or folder of usage, or the address of a"
             " PostgreSQL database.",
             show_default="all kits that ran here",
-            autocompletion=deployed_names,
+            autocompletion=running_names,
         ),
     ] = [],  # noqa: B006  typer copies it
     *,

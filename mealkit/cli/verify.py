@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, assert_never
 import typer
 
 from mealkit.cli.byte_proofs import ByteOptions, is_on_this_machine, verify_bytes
-from mealkit.cli.options import (
-    Json,
-    PlainHttp,
-    Session,
-    session_of,
-    stored_names,
-    use_plain_http,
-)
+from mealkit.cli.completing import stored_names
+from mealkit.cli.options import Json, PlainHttp, Session, session_of, use_plain_http
 from mealkit.cli.output import print_json, print_line, say, table
 from mealkit.cli.policy import print_decisions
 from mealkit.cli.shown_tests import forms_of_tests, lines_of_tests

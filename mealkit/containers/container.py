@@ -16,9 +16,13 @@ from mealkit.errors import failure
 
 LABEL_KIT = "dev.mealkit.kit"
 LABEL_RECIPE = "dev.mealkit.recipe"
+LABEL_SALT = "dev.mealkit.salt"
 LABEL_RUN = "dev.mealkit.run"
 """Set on containers that mealkit started; other containers are not listed."""
-
+LABEL_HOME = "dev.mealkit.home"
+"""The id of the home from which a container was started."""
+LABEL_KEYS = "dev.mealkit.keys"
+"""Whether callers need a key: ``required`` or ``none``."""
 
 LINE_BYTES = 64 * 1024
 """A longer line of a log is read in pieces, because its length is not limited."""
@@ -200,6 +204,16 @@ class Container:
     exit: Exit | None = None
     restarts: int | None = None
     """How often the client started it again by itself; None: it does not count that."""
+
+    @property
+    def salt(self) -> str:
+        """The salt digest of its kit; empty for images that do not state one."""
+        return self.labels.get(LABEL_SALT, "")
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether its callers need an API key, as far as is known."""
+        return self.labels.get(LABEL_KEYS) != "none"
 
     @property
     def url(self) -> str:

@@ -7,11 +7,12 @@ mealkit did not start.
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mealkit.addresses import LOOPBACK, caller_address, is_loopback
+from mealkit.containers.byte_connection import RELAY, ByteConnection, RelayConnection
 from mealkit.containers.container import (
     LABEL_KIT,
     LABEL_RECIPE,
@@ -147,6 +148,26 @@ class DockerClient:
                 return None
             return self._find(client, name).attrs["State"].get("Pid") or None
 
+    def connection(self, name: str, seconds: float) -> ByteConnection:
+        """Return a connection to a kit that has no port of this machine.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND, or the engine does not run the relay.
+        """
+        with ExitStack() as stack:
+            client = stack.enter_context(self.connected(f"ask {name}"))
+            theirs = self._find(client, name)
+            program = theirs.attrs["Path"]
+            created = client.api.exec_create(
+                theirs.id, [program, "-I", "-S", "-c", RELAY], stdin=True
+            )
+            answer: Any = client.api.exec_start(created["Id"], socket=True)
+            # For TCP and Unix sockets the SDK returns a file around the socket.
+            carrier = getattr(answer, "_sock", answer)
+            carrier.settimeout(seconds)
+            stack.callback(answer.close)
+            return RelayConnection(carrier, stack.pop_all().close)
+
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
         """Yield the log's lines, the last ``tail`` of them; with ``follow``, until it ends.
 
@@ -250,7 +271,7 @@ class DockerClient:
                 " of this one",
                 hint=EMBEDDED_HINT,
             )
-        if remote_host and is_loopback(spec.host_address):
+        if remote_host and spec.is_published and is_loopback(spec.host_address):
             raise failure(
                 "CLIENT_REFUSED",
                 f"{self.name} runs on another machine ({remote_host}), whose loopback address"

@@ -22,7 +22,9 @@ from mealkit.containers.sandbox_plan import switched_off
 from mealkit.digest import CHUNK_BYTES
 from mealkit.errors import MealkitError, failure
 from mealkit.files.whole import disk_failure
+from mealkit.jobs import Stop
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarHardlink, TarSymlink
+from mealkit.progress import Advance, silent
 from mealkit.untrusted import shown
 
 # The loaders of programs, and the processors that run them.
@@ -57,11 +59,13 @@ def compile_modules(
     python: str,
     modules: Sequence[TarFile],
     folder: Path,
+    advance: Advance = silent,
     least_seconds: float = _LEAST_SECONDS,
 ) -> list[Path | None]:
     """Compile modules with the Python in ``root``; return the path of each one's code, in order.
 
     The path is None for a module that does not compile. The files are in ``folder``, which exists.
+    ``advance`` is called with the number of modules that are done, by one thread at a time.
     The Python is ended after ``least_seconds`` plus a time for the size of the source.
 
     Raises:
@@ -86,7 +90,9 @@ def compile_modules(
             # Before the pool waits for its threads, because they may wait for the processes.
             running.callback(process.stop)
         handed = zip(started, shares, strict=True)
-        for done in [pool.submit(_compile, process, share) for process, share in handed]:
+        advance_in_turn = Stop().guarded(advance)
+        jobs_done = [pool.submit(_compile, *one, advance_in_turn) for one in handed]
+        for done in jobs_done:
             written |= done.result()
     return [target if target in written else None for target in targets]
 
@@ -181,7 +187,7 @@ def _start(home: Path, command: Sequence[str], share: Sequence[Job], seconds: fl
     return run_python(home, command, _SCRIPT.read_text(encoding="utf-8"), seconds)
 
 
-def _compile(process: Confined, share: Sequence[Job]) -> set[Path]:
+def _compile(process: Confined, share: Sequence[Job], advance: Advance) -> set[Path]:
     """Send the modules one by one, each after the answer for the previous one."""
     written: set[Path] = set()
     for module, target in share:
@@ -193,6 +199,7 @@ def _compile(process: Confined, share: Sequence[Job]) -> set[Path]:
             if length:
                 _keep(process, length, target)
                 written.add(target)
+            advance(1)
         except EndedError as ended:
             raise _refusal(process.end(), module) from ended
     return written

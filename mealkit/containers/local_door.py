@@ -12,16 +12,18 @@ from pathlib import Path
 _BACKLOG = 64
 
 
-def open_door(folder: Path, name: str) -> socket.socket:
+def open_door(
+    folder: Path, name: str, kind: socket.SocketKind = socket.SOCK_SEQPACKET
+) -> socket.socket:
     """Return a listening socket at ``folder/name``, in place of one that no process has any more.
 
-    Its messages have borders, and may carry descriptors.
+    By default its messages have borders, and may carry descriptors.
 
     Raises:
         OSError: it cannot be made.
     """
     (folder / name).unlink(missing_ok=True)
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    door = socket.socket(socket.AF_UNIX, kind)
     try:
         with _short(folder) as path:
             door.bind(f"{path}/{name}")

@@ -5,6 +5,7 @@ isolate. A kit has no network: it gets only the socket that its callers connect 
 """
 
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from mealkit.containers.byte_connection import ByteConnection
 from mealkit.containers.container import LINE_BYTES, Container, Exit, Restart, RunSpec, UnpackedRoot
 from mealkit.containers.container_files import ContainerContents, unpacked_files
-from mealkit.containers.local_door import open_door
+from mealkit.containers.local_door import call_door, open_door
 from mealkit.containers.revision_control import CONTROL
 from mealkit.containers.sandbox_groups import memory_parent
 from mealkit.containers.sandbox_launch import end, launch
@@ -24,6 +26,8 @@ from mealkit.errors import MealkitError, failure
 from mealkit.files.whole import disk_errors
 
 _FOLLOW_SECONDS = 0.2
+_CALLERS = "callers"
+"""The socket of a kit without a port, in its record's folder, which only this user may enter."""
 
 
 class Sandbox:
@@ -68,11 +72,17 @@ class Sandbox:
         allowed = namespaces()
         self._check_name(spec.name)
         with ExitStack() as stack:
-            listener = stack.enter_context(open_listener(spec.host_address, spec.host_port))
-            sockets, port = [listener], int(listener.getsockname()[1])
+            sockets, port = [], 0
+            if spec.is_published:
+                listener = stack.enter_context(open_listener(spec.host_address, spec.host_port))
+                sockets, port = [listener], int(listener.getsockname()[1])
             with locked_state(self._state):
                 record = create(self._state, *plan(spec, port, allowed))
             try:
+                if not spec.is_published:
+                    with disk_errors(record.folder):
+                        door = open_door(record.folder, _CALLERS, socket.SOCK_STREAM)
+                        sockets.append(stack.enter_context(door))
                 if spec.network is not None:
                     with disk_errors(record.folder):
                         sockets.append(stack.enter_context(open_door(record.folder, CONTROL)))
@@ -109,6 +119,15 @@ class Sandbox:
             ContainerError: CONTAINER_NOT_FOUND.
         """
         return self._find(name).folder
+
+    def connection(self, name: str, seconds: float) -> ByteConnection:
+        """Return a connection to a kit that has no port of this machine.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND.
+            OSError: the kit does not accept it.
+        """
+        return call_door(self._find(name).folder, _CALLERS, seconds, socket.SOCK_STREAM)
 
     def process(self, name: str) -> int | None:
         """Return the number of its first process on this machine; None if it has ended.

@@ -11,6 +11,8 @@ from importlib.resources.abc import Traversable
 from pydantic import BaseModel, JsonValue
 
 from mealkit.engines.demand import Use, no_demand
+from mealkit.engines.needed_files import Needs, no_files
+from mealkit.engines.new_kits import NewKit
 from mealkit.engines.published_models import PublishedModels
 from mealkit.errors import Problem
 from mealkit.kit.load import LoadedKit
@@ -117,6 +119,13 @@ class Recipe:
     """Whether a kit without weight files is rejected."""
     check: Callable[[LoadedKit, Values], list[Problem]] = no_problems
     """Returns the problems of a kit whose fields are valid one by one, given all its settings."""
+
+    new_kits: Mapping[Task, NewKit] = field(default_factory=dict)
+    """The example of each task, for the templates in its folder ``new``. An engine without examples
+    has a template for its first task, which brings all its files."""
+    needed_files: Needs = no_files
+    """Returns the files below /models that it needs for a task with these hyperparameters and
+    settings."""
 
     @property
     def new_kit(self) -> Traversable:

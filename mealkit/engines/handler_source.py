@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from mealkit.engines.newer_syntax import NEWEST_KNOWN, may_be_newer
 from mealkit.engines.python_syntax import MAX_TOKENS, count_tokens, parse_python
 from mealkit.errors import Problem, problem
 from mealkit.untrusted import UntrustedError
@@ -76,11 +77,14 @@ def _file_problems(path: str, text: str, handler: Handler) -> list[Problem]:
         hint = "split it into several files in runtime.code"
         return [problem("KIT_INVALID", message, where=path, hint=hint)]
     except (SyntaxError, ValueError) as error:
-        # A newer Python may accept syntax that this one does not.
-        if handler.python <= sys.version_info[:2]:
-            return [_syntax_problem(error, path)]
-        return []
+        return [] if is_undecided(text, handler.python) else [syntax_problem(error, path)]
     return list(_class_problems(tree, handler)) if path == handler.file else []
+
+
+def is_undecided(text: str, python: tuple[int, int]) -> bool:
+    """Return whether a file that this Python cannot parse may be right for a newer one."""
+    here = sys.version_info[:2]
+    return python > here and (python > NEWEST_KNOWN or may_be_newer(text))
 
 
 def class_named(tree: ast.Module, name: str) -> ast.ClassDef | None:
@@ -104,12 +108,18 @@ def _name_problems(code: Mapping[str, str]) -> Iterator[Problem]:
             yield problem("KIT_INVALID", message, where=path, hint="rename it")
 
 
-def _syntax_problem(error: Exception, path: str) -> Problem:
+def syntax_problem(error: Exception, path: str) -> Problem:
+    """Return the problem of a file that Python cannot parse, with its line."""
     if isinstance(error, SyntaxError):
-        text = (error.msg or "it cannot be parsed").rstrip(".")
-        message = f"{path} is not Python: {text}"
-        return problem("KIT_INVALID", message, where=f"{path}:{error.lineno or 1}")
-    return problem("KIT_INVALID", f"{path} cannot be read as Python: {error}", where=path)
+        return wrong_line(path, error.lineno or 1, error.msg or "it cannot be parsed")
+    message, hint = f"{path} cannot be read as Python: {error}", f"correct {path}"
+    return problem("KIT_INVALID", message, where=path, hint=hint)
+
+
+def wrong_line(path: str, line: int, said: str) -> Problem:
+    """Return the problem of a line that is not Python, in the words of Python's parser."""
+    message, where = f"{path} is not Python: {said.rstrip('.')}", f"{path}:{line}"
+    return problem("KIT_INVALID", message, where=where, hint=f"correct {where}")
 
 
 def _class_problems(tree: ast.Module, handler: Handler) -> Iterator[Problem]:

@@ -11,8 +11,8 @@ from mealkit.recipe.traits import EngineTraits, engine_package
 _OWN = ("llama-cpp", "onnx", "python", "transformers", "vllm")
 """mealkit's own engines. Each has a folder here: ``llama_cpp`` for llama-cpp."""
 
-NEW_KIT_ENGINE = "onnx"
-"""The engine of a new kit if none is named."""
+_NEW_KIT_ENGINES = ("python", "onnx")
+"""The engines of new kits if none is named: what they need is downloaded, nothing is compiled."""
 
 
 def engine_names() -> list[str]:
@@ -67,3 +67,15 @@ def usual_engine(weights: str, *, generates: bool) -> str:
 def code_engine() -> str:
     """Return the engine that runs a kit's own code."""
     return next(name for name in _OWN if Task.PREDICTION in recipe_of(name).hyperparameters)
+
+
+def new_kit_engine(task: Task | None) -> str:
+    """Return the engine of a new kit for a task, or for any task.
+
+    Raises:
+        KitError: no engine has the task (``KIT_INVALID``).
+    """
+    for name in (*_NEW_KIT_ENGINES, *engine_names()):
+        if task is None or task in recipe_of(name).hyperparameters:
+            return name
+    raise failure("KIT_INVALID", f"no engine here has the task {task}")

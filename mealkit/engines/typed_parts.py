@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -195,6 +196,8 @@ def _no_weights(recipe: Recipe, lines: Document) -> Problem:
 
 def _unknown_engine(name: str, lines: Document) -> Problem:
     hint = f"choose one of {', '.join(engine_names())}"
+    if near := get_close_matches(name.lower(), engine_names(), n=1, cutoff=0.5):
+        hint = f"write {near[0]}, or {hint}"
     where = lines.where(("runtime", "engine"))
     return problem("KIT_INVALID", f"the engine {name!r} does not exist", where=where, hint=hint)
 

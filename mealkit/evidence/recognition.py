@@ -35,6 +35,8 @@ class Evidence:
     """Whether the kernel killed a process in its control group because memory ran out."""
     memory_peak_bytes: int | None = None
     memory_limit_bytes: int | None = None
+    memory_stated_bytes: int | None = None
+    """The memory that its kit asks for."""
     shm_bytes: int | None = None
     """The size of its shared memory."""
 
@@ -44,7 +46,7 @@ def recognise(evidence: Evidence) -> Problem | None:
     if evidence.exit_code == 0:
         return None
     if is_measured(evidence):
-        return _quoting(_out_of_memory(evidence), evidence.log)
+        return _quoting(_out_of_memory(evidence), _without_events(evidence.log))
     for rule in RULES:
         match = rule.pattern.search(evidence.log)
         if match:
@@ -81,6 +83,16 @@ def _problem_of(rule: Rule, match: re.Match[str]) -> Problem:
 
 def _out_of_memory(evidence: Evidence) -> Problem:
     peak, limit = evidence.memory_peak_bytes, evidence.memory_limit_bytes
+    used = f"{_size(peak)} in use at most" if peak is not None else None
+    stated = evidence.memory_stated_bytes
+    if limit is not None and stated is not None and limit >= stated:
+        return problem(
+            "ENGINE_MEMORY_STATED",
+            "the kernel killed the kit because it needs more memory than the kit asks for",
+            where="hardware.memory",
+            measured=used or f"all of the limit of {_size(limit)} in use",
+            required=f"more than {_size(stated)}, which the kit asks for",
+        )
     if limit is None:
         message = "the kernel killed the engine because the machine ran out of memory"
         hint = "use a machine with more memory, or stop other programs that use it"
@@ -91,7 +103,7 @@ def _out_of_memory(evidence: Evidence) -> Problem:
         "ENGINE_OUT_OF_MEMORY",
         message,
         hint=hint,
-        measured=f"{_size(peak)} in use at most" if peak is not None else None,
+        measured=used,
         required=f"more than the limit of {_size(limit)}" if limit is not None else None,
     )
 
@@ -133,6 +145,11 @@ def _quoting(found: Problem, log: str, line: str | None = None) -> Problem:
     if line is not None and not any(line in item for item in shown):
         shown = [line, "...", *shown]
     return replace(found, message=found.message + _quote(shown))
+
+
+def _without_events(log: str) -> str:
+    """Return a log without the gateway's own lines, which say nothing about memory."""
+    return "\n".join(line for line in log.splitlines() if not line.startswith('{"time":'))
 
 
 def _quote(lines: Sequence[str]) -> str:

@@ -32,7 +32,9 @@ from mealkit.importing.repository import Repository, spdx
 from mealkit.importing.stated_claims import stated_claims
 from mealkit.importing.stated_pooling import embedding, gguf_embedding, prompts, scoring
 from mealkit.importing.stated_sampling import Values, sampling, template
+from mealkit.importing.stated_system import StatedSystem, built_in
 from mealkit.recipe.kit import Task
+from mealkit.worker.model_files import template_in
 
 # Newer GGUFs state their publisher's sampling parameters: general.sampling.temp, ...
 _OF_SAMPLING = "general.sampling."
@@ -63,6 +65,7 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
     values = _values(repository, task, how, weights[0])
     files = [*weights, *(name for name in beside(repository, how) if name not in weights)]
     words = prompts(values, repository) if task is Task.EMBEDDINGS else {}
+    system = _system(repository, values, how, weights[0])
     served = Served(task, repository.config(), weights[0], values.values["max_length"])
     part = engine_part(picked, served)
     form = tokenizer_of(repository, how)
@@ -79,15 +82,17 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
             "description": f"{repository.name}, with {picked}.",
             "license": "Apache-2.0",
             "model": _model(repository, task, license_id, files),
-            "prompts": {
-                name: {"file": f"prompts/{name}.jinja", "variables": ["text"]} for name in words
-            },
+            "prompts": {**_applied(words), **system.prompts},
+            **system.form,
             "hyperparameters": values.values,
             **({"claims": claims.claims} if claims.claims else {}),
             **part.form,
         },
-        files={**_prompt_files(words), **part.files},
-        comments=_comments(stated.why, values, {**part.comments, **claims.comments}),
+        files={**_prompt_files(words), **system.files, **part.files},
+        comments={
+            **_comments(stated.why, values, {**part.comments, **claims.comments}),
+            **system.comments,
+        },
         left_out=[
             *stated.left_out,
             *([without] if without else []),
@@ -119,6 +124,10 @@ def _licenses(repository: Repository) -> Sequence[str]:
     return [
         item for item in (stated if isinstance(stated, list) else [stated]) if isinstance(item, str)
     ]
+
+
+def _applied(words: Mapping[str, str]) -> dict[str, Any]:
+    return {name: {"file": f"prompts/{name}.jinja", "variables": ["text"]} for name in words}
 
 
 def _prompt_files(words: Mapping[str, str]) -> dict[str, str]:
@@ -203,9 +212,7 @@ def _values(repository: Repository, task: Task, how: PublishedModels, first: str
             found = sampling(
                 repository.config(), tokenizer, repository.map("generation_config.json")
             )
-            jinja = repository.texts.get("chat_template.jinja")
-            source = "chat_template.jinja" if jinja else "tokenizer_config.json"
-            template(found, jinja or tokenizer.get("chat_template"), source)
+            template(found, *_template(repository))
             form = tokenizer_of(repository, how)
             if form is not None and form.has_chat_format:
                 found.set("chat_template", "model", f"The tokenizer's own, in {form.files[0]}.")
@@ -215,6 +222,27 @@ def _values(repository: Repository, task: Task, how: PublishedModels, first: str
         case _:
             labels = 1 if task is Task.RERANKING else labels_of(repository)
             return scoring(repository, labels=labels)
+
+
+def _template(repository: Repository) -> tuple[Any, str]:
+    """Return the chat template of a repository, and the name of its file."""
+    if jinja := repository.texts.get("chat_template.jinja"):
+        return jinja, "chat_template.jinja"
+    stated = repository.map("tokenizer_config.json").get("chat_template")
+    return stated, "tokenizer_config.json"
+
+
+def _system(
+    repository: Repository, values: Values, how: PublishedModels, first: str
+) -> StatedSystem:
+    """Return the system text that the model's chat template has built in."""
+    if values.values.get("chat_template") != "model":
+        return StatedSystem()
+    if how.weights == "gguf":
+        metadata = repository.headers.get(first, {})
+        return built_in(metadata.get("tokenizer.chat_template"), "the template in the GGUF")
+    found, source = _template(repository)
+    return built_in(template_in({"chat_template": found}), f"the template in {source}")
 
 
 def gguf_sampling(repository: Repository, metadata: Mapping[str, Any], architecture: str) -> Values:

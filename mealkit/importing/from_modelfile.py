@@ -17,19 +17,18 @@ from mealkit.importing.modelfile import Directive
 from mealkit.importing.modelfile_values import (
     MESSAGE_WORDS,
     NO_TEMPLATE_WORDS,
-    SYSTEM_WORDS,
     convert,
     leave_out,
 )
 from mealkit.importing.modelfile_weights import GgufModel
 from mealkit.importing.proposal import LeftOut, Proposal
-from mealkit.importing.quoting import short, verbatim
+from mealkit.importing.quoting import short
 from mealkit.importing.repository import spdx
 from mealkit.importing.stated_sampling import HALF, Values, template
+from mealkit.importing.stated_system import modelfile_system
 from mealkit.kit.bounds import OPTION
 from mealkit.recipe.kit import Task
 
-_SYSTEM = "The text of SYSTEM: callers apply it by its name, or send it themselves."
 # The first words of licences, and words that follow soon: https://spdx.org/licenses/
 _LICENSES = (
     ("apache license", "version 2.0", "Apache-2.0"),
@@ -57,11 +56,11 @@ def propose(directives: Sequence[Directive], model: GgufModel, where: str) -> Pr
     _require_generator(metadata, architecture, where)
     values = _values(directives, metadata, architecture)
     files: dict[str, str] = {}
-    system = [item.value for item in directives if item.name == "SYSTEM"]
-    if system:
-        # The last one counts, as in Ollama.
-        files["prompts/system.jinja"] = verbatim(system[-1])
-        values.leave_out("SYSTEM", *SYSTEM_WORDS)
+    said = [item.value for item in directives if item.name == "SYSTEM"]
+    # The last one counts, as in Ollama.
+    system = modelfile_system(
+        said[-1] if said else "", metadata.get("tokenizer.chat_template"), values
+    )
     license_id, text = _license(directives, metadata)
     if text:
         files["LICENSE.weights"] = text
@@ -83,7 +82,8 @@ def propose(directives: Sequence[Directive], model: GgufModel, where: str) -> Pr
             "task": Task.GENERATION.value,
             "weights": [{"source": "folder", "path": str(model.folder), "files": [*model.files]}],
         },
-        "prompts": {"system": {"file": "prompts/system.jinja"}} if system else {},
+        "prompts": {**system.prompts},
+        **system.form,
         "hyperparameters": values.values,
         **part.form,
     }
@@ -91,8 +91,8 @@ def propose(directives: Sequence[Directive], model: GgufModel, where: str) -> Pr
         origin=f"the Modelfile {where}",
         engine=engine,
         kit=kit,
-        files={**files, **part.files},
-        comments=_comments(model.folder, values, part.comments, has_system=bool(system)),
+        files={**files, **system.files, **part.files},
+        comments={**_comments(model.folder, values, part.comments), **system.comments},
         left_out=[
             *model.left_out,
             *values.left_out,
@@ -110,14 +110,13 @@ def _require_generator(metadata: Mapping[str, Any], architecture: str, where: st
         raise failure("KIT_INVALID", message, where=where, hint=hint)
 
 
-def _comments(folder: Path, values: Values, of_engine: Comments, *, has_system: bool) -> Comments:
+def _comments(folder: Path, values: Values, of_engine: Comments) -> Comments:
     return {
         ("license",): "For the files in this folder.",
         ("model", "weights"): (
             "A file on this machine: move it to a source that others can use, or into the kit's"
             f" folder. Until then: {OPTION} {shlex.quote(str(folder))}"
         ),
-        **({("prompts",): _SYSTEM} if has_system else {}),
         **{("hyperparameters", name): text for name, text in values.comments.items()},
         **of_engine,
     }

@@ -97,10 +97,6 @@ NO_TEMPLATE_WORDS = (
     "it is a Go template, kits use Jinja, and the GGUF has no template: this kit cannot chat",
     "write it as a .jinja file, name it in model.weights and in hyperparameters.chat_template",
 )
-SYSTEM_WORDS = (
-    "Ollama sends it with every chat; a kit adds nothing to a conversation",
-    "callers name the prompt system in their request, or send its text themselves",
-)
 MESSAGE_WORDS = (
     "a kit does not add messages to a conversation",
     "callers send these messages before their own",

@@ -5,12 +5,15 @@ contents are token formats that their issuers publish for scanners; a word such 
 not a pattern. Never returns the secret itself. No I/O.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import PurePosixPath
+
+from mealkit.errors import Problem, problem
 
 MAX_SCANNED_BYTES = 1024 * 1024
 """Larger files are checked by name only: no file of keys or settings is that large."""
@@ -267,3 +270,15 @@ def _is_sample(token: str) -> bool:
 
 def _sight(text: str, what: str, position: int) -> Sight:
     return Sight(what, text.count("\n", 0, position) + 1)
+
+
+def secret_problem(name: str, what: str, where: str | None) -> Problem:
+    """Return the problem that a file looks like a secret; the hint has the line that allows it."""
+    word = name if name.replace("/", "").replace(".", "").isalnum() else json.dumps(name)
+    return problem(
+        "KIT_SECRET",
+        f"{name} looks like {what}",
+        hint=f"remove it from the kit; or, if it may be public, "
+        f"write into kit.yaml: allow_secrets: [{word}]",
+        where=where,
+    )

@@ -4,7 +4,6 @@ Works even if other parts of the kit are wrong, so that all problems are reporte
 Returns a problem for a file outside of the kit's bounds, or one that looks like a secret.
 """
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,10 +17,12 @@ from mealkit.kit.confidential import (
     MAX_SCANNED_BYTES,
     addresses_with_passwords,
     secret_name,
+    secret_problem,
     secrets_in,
 )
 from mealkit.kit.document import Document
 from mealkit.kit.document import Path as FieldPath
+from mealkit.kit.making_scripts import made_by
 from mealkit.kit.search import Search, TooManyError, has_wildcard
 from mealkit.kit.wording import dotted
 from mealkit.names import loose_path_fault
@@ -42,6 +43,7 @@ _LOCK_NAME = "kit.lock"
 # The maximum number of suspected secrets that are reported for one file.
 _MOST_SIGHTS = 3
 _IMAGE_PATHS = ("oci:", "oci-archive:")
+_Words = tuple[str, str | None]
 
 
 def decoded(data: bytes) -> tuple[str, tuple[str, str] | None]:
@@ -81,18 +83,6 @@ def file_entries(data: Any) -> Iterator[tuple[Any, FieldPath]]:
     datasets = _part(data, "datasets")
     for name, entry in datasets.items() if isinstance(datasets, dict) else ():
         yield entry, ("datasets", name)
-
-
-def secret_problem(name: str, what: str, where: str | None) -> Problem:
-    """Return the problem that a file looks like a secret; the hint has the line that allows it."""
-    word = name if name.replace("/", "").replace(".", "").isalnum() else json.dumps(name)
-    return problem(
-        "KIT_SECRET",
-        f"{name} looks like {what}",
-        hint=f"remove it from the kit; or, if it may be public, "
-        f"write into kit.yaml: allow_secrets: [{word}]",
-        where=where,
-    )
 
 
 class KitFiles:
@@ -223,9 +213,11 @@ class KitFiles:
             if path is None:
                 continue
             if not path.exists():
-                self._report("KIT_FILE_MISSING", place, f"{name} does not exist")
+                hint = made_by(self._document, name)
+                self._report("KIT_FILE_MISSING", place, f"{name} does not exist", hint)
             elif path.is_dir():
-                names = self._found(search, f"{name}/*.whl", place, f"{name} contains no wheel")
+                missing = f"{name} contains no wheel", made_by(self._document, name)
+                names = self._found(search, f"{name}/*.whl", place, missing)
                 found += [self._folder / item for item in names if self._is_wheel(item, place)]
             elif path.suffix != ".whl":
                 self._report("KIT_INVALID", place, f"{name} is not a wheel", "name a .whl file")
@@ -234,7 +226,12 @@ class KitFiles:
         return tuple(found)
 
     def check_places(self) -> None:
-        """Check that the folders of weights and the base image are within the bounds."""
+        """Check that the folders of weights and the base image are within the bounds.
+
+        Also that ``runtime.prepare`` is a text in the kit's folder.
+        """
+        if script := _relative(_part(_part(self._document.data, "runtime"), "prepare")):
+            self._text(script, ("runtime", "prepare"), "KIT_INVALID")
         for path, place in self._folders():
             try:
                 self._bounds.resolve(source_folder(self._folder, path))
@@ -267,9 +264,9 @@ class KitFiles:
             yield path, ("runtime", "base", "reference")
 
     def _found(
-        self, search: Search, pattern: str, place: FieldPath, missing: str | None = None
+        self, search: Search, pattern: str, place: FieldPath, missing: _Words | None = None
     ) -> list[str]:
-        """Return the files in the kit's folder that match a pattern; no match is a problem."""
+        """Return the files that match a pattern; no match is the problem ``missing``."""
         try:
             found = search.glob(pattern)
         except ValueError as error:
@@ -284,7 +281,8 @@ class KitFiles:
         if has_wildcard(pattern):  # the lock cannot contain itself
             found = [name for name in found if name != _LOCK_NAME]
         if not found:
-            self._report("KIT_FILE_MISSING", place, missing or f"{pattern} does not exist")
+            message, hint = missing or (f"{pattern} does not exist", None)
+            self._report("KIT_FILE_MISSING", place, message, hint)
         return found
 
     def _is_wheel(self, name: str, place: FieldPath) -> bool:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mealkit.errors import Problem, problem
+from mealkit.kit.corrections import corrected
 from mealkit.kit.document import Path
 from mealkit.kit.fields import is_size, names_of
 from mealkit.recipe.claims import QUESTION_KINDS
@@ -172,11 +173,20 @@ def _untagged(fault: Fault) -> _Words:
 
 def _pattern(fault: Fault) -> _Words:
     explained = _explained(fault) or f"it must match {fault.context['pattern']}"
-    return f"{fault.name} is {fault.shown}, which is not in the right format", explained
+    message = f"{fault.name} is {fault.shown}, which is not in the right format"
+    meant = corrected(fault.value, fault.context["pattern"])
+    return message, f"write {_written(meant)}; {explained}" if meant else explained
+
+
+def _written(text: str) -> str:
+    """Return a text as kit.yaml needs it: in quotes if YAML would read a number."""
+    return f'"{text}"' if text.replace(".", "", 1).isdigit() else text
 
 
 def _key(fault: Fault) -> _Words:
     hint = "use lower-case letters, digits, dots, dashes and underscores"
+    if meant := corrected(str(fault.value), fault.context.get("pattern", "")):
+        hint = f"write {meant}: {hint}"
     return f"{fault.shown} is not a valid name in {dotted(fault.path[:-1])}", hint
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from mealkit.lock.compare import Change, compare
+from mealkit.lock.compare import Change, compare, compare_locks
 from mealkit.lock.kit_parts import KitParts
 from mealkit.lock.resolve import offline_lock, requests_of
 from mealkit.recipe.lock import Lock
@@ -34,9 +34,7 @@ def asks_outside(change: Change) -> bool:
 def _values(parts: KitParts, lock: Lock) -> Iterator[Change]:
     wanted = offline_lock(parts, lock)
     known = _from(wanted.runtime.architecture, lock)
-    yield from compare(
-        known.model_dump(mode="json", by_alias=True), wanted.model_dump(mode="json", by_alias=True)
-    )
+    yield from compare_locks(known, wanted)
 
 
 def _local(parts: KitParts, lock: Lock) -> Iterator[Change]:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from packaging.utils import canonicalize_name
 from pydantic import JsonValue
 
 from mealkit.digest import Digest
 from mealkit.engines.engine import Recipe
+from mealkit.kit.requirement_lines import required_name
 from mealkit.lock.resolved_datasets import CurrentDatasets
 from mealkit.lock.resolved_weights import CurrentWeights
 from mealkit.recipe.data_profile import DataProfile
@@ -63,6 +65,13 @@ class KitParts:
         """Those, with the versions that the engine runs with, and the kit's own."""
         bounds = self.recipe.bounds_for(self.task, self.settings)
         return (*self.requirements, *bounds, *self.kit.runtime.requirements)
+
+    @property
+    def requested_packages(self) -> tuple[str, ...]:
+        """The names of the packages that engine and kit ask for, sorted; also of local wheels."""
+        asked = {required_name(line) for line in self.all_requirements}
+        brought = {canonicalize_name(name.partition("-")[0]) for name in self.local_wheels}
+        return tuple(sorted(asked | brought))
 
     @property
     def excludes(self) -> tuple[str, ...]:

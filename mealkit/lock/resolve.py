@@ -304,6 +304,7 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
             )
             for name, prompt in kit.prompts.items()
         },
+        system_prompt=kit.system_prompt,
         code={
             path: LockedCode(sha256=Digest.of(text.encode()), text=text)
             for path, text in parts.code.items()
@@ -359,6 +360,7 @@ def _engine(parts: KitParts, resolved: Resolved) -> LockedEngine:
         environment=dict(recipe.environment),
         packages=resolved.engine_packages,
         excluded=tuple(sorted(parts.kit.runtime.exclude)),
+        requested=parts.requested_packages,
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from mealkit.engines.demand import Use, dtypes_of, shared_memory_bytes
 from mealkit.engines.engine import Recipe
+from mealkit.lock.hardware_check import require_disk
 from mealkit.lock.resolved_weights import Weights
 from mealkit.memory.setting import Compared
 from mealkit.recipe.claims import LockedDataset, travelling
@@ -45,7 +46,11 @@ def is_compiled(kit: Kit) -> bool:
 def stated_requirements(
     kit: Kit, recipe: Recipe, flags: Mapping[str, JsonValue], resolved: Resolved
 ) -> Requirements:
-    """Return what a machine must have for a kit with these inputs; ``flags`` are the engine's."""
+    """Return what a machine must have for a kit with these inputs; ``flags`` are the engine's.
+
+    Raises:
+        KitError: ``KIT_HARDWARE``: the kit states less disk space than its files have.
+    """
     hardware = kit.hardware
     weights_bytes = sum(file.size_bytes for file in resolved.weights.files)
     wheels = (*resolved.engine_packages, *resolved.gateway_packages, *resolved.test_packages)
@@ -72,7 +77,7 @@ def stated_requirements(
     )
     demand = recipe.demand(use)
     cuda = cuda_of(packages)
-    return Requirements(
+    needs = Requirements(
         architectures=hardware.architectures,
         gpu=hardware.gpu,
         memory_bytes=_memory_bytes(recipe, weights_bytes, hardware.gpu, use, demand)
@@ -88,6 +93,8 @@ def stated_requirements(
         built_for=built_for(packages, hardware.architectures[0].value),
         shm_bytes=shared_memory_bytes(demand),
     )
+    require_disk(kit, needs, packed)
+    return needs
 
 
 def _memory_bytes(

@@ -30,6 +30,9 @@ PROMPTS = "prompts"
 _MARK = "-salt"
 _VERSION_CHARACTERS = 128
 _SHOWN_CHARACTERS = 300
+_SYSTEM_PROMPT = LeftValue(
+    field="system_prompt", reason="its text is changed as one of the prompts"
+)
 _OUTSIDE = (
     LeftValue(field="model.weights", reason="other files are another model"),
     LeftValue(field="runtime.code", reason="other code is another method"),
@@ -69,7 +72,8 @@ def pinches_of(parts: KitParts, lock: Lock) -> Choice:
             pinches.append(found)
         else:
             left.append(found)
-    return Choice(tuple(pinches), (*left, *_OUTSIDE))
+    pinned = (_SYSTEM_PROMPT,) if parts.kit.system_prompt else ()
+    return Choice(tuple(pinches), (*left, *pinned, *_OUTSIDE))
 
 
 def chosen(parts: KitParts, lock: Lock, field_name: str, value: JsonValue) -> Pinch:

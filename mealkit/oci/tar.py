@@ -89,20 +89,30 @@ def write_tar(entries: Iterable[Entry], out: Output, epoch_seconds: int = 0) -> 
     return size_bytes
 
 
-def tar_chunks(entries: Iterable[Entry], epoch_seconds: int = 0) -> Iterator[Bytes]:
+def tar_chunks(
+    entries: Iterable[Entry], epoch_seconds: int = 0, offsets: dict[str, int] | None = None
+) -> Iterator[Bytes]:
     """Yield a whole tar; its bytes depend only on the entries' values, not on their order.
 
-    Missing parents are added (0755, root). Only one file is open at a time.
+    Missing parents are added (0755, root). Only one file is open at a time. ``offsets`` gets, for
+    the path of each entry, the offset of the byte after its header: of a file's first byte.
 
     Raises:
         BuildError: ``LAYER_INVALID``, before the first byte, with the path that cannot be written.
         SourceError: ``SOURCE_CHANGED``: a content does not have the stated size.
     """
+    position = 0
     for entry in arranged(entries):
-        yield header(entry, epoch_seconds)
+        head = header(entry, epoch_seconds)
+        position += len(head)
+        if offsets is not None:
+            offsets[entry.path] = position
+        yield head
         if isinstance(entry, TarFile):
             yield from _sized(entry)
-            yield padding(entry.size_bytes)
+            tail = padding(entry.size_bytes)
+            position += entry.size_bytes + len(tail)
+            yield tail
     yield END
 
 

@@ -1,11 +1,13 @@
 """The folders of mealkit on this machine: verified inputs, images and runs."""
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.pipeline.ownership import make_own, require_own
 
@@ -21,6 +23,11 @@ class Home:
     """
 
     root: Path
+
+    @property
+    def id(self) -> str:
+        """What tells this home from others, also of other machines that use the same engine."""
+        return Digest.of(f"{socket.gethostname()}\0{self.root}".encode()).hex[:16]
 
     @property
     def files(self) -> Path:
@@ -84,6 +91,11 @@ class Home:
     def deployments(self) -> Path:
         """The deployments of this machine: their revisions and histories. Prune keeps them."""
         return self.root / "deployments"
+
+    @property
+    def edits(self) -> Path:
+        """The files of kits that are edited, as their containers see them."""
+        return self.root / "edits"
 
     @property
     def runs(self) -> Path:

@@ -4,6 +4,7 @@ Every valid lock can be planned.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mealkit.digest import canonical_json
 from mealkit.paths import (
@@ -89,6 +90,21 @@ def plan_image(
         annotations=_labels(lock),
         created_seconds=created_seconds,
     )
+
+
+def without_kit(plan: Plan) -> Plan:
+    """Return the plan of an image for many versions of a kit, which are mounted into it.
+
+    It has a folder in the place of the lock, the prompts and the code, and says nothing about them.
+    """
+    place = LayerPlan(
+        LayerKind.KIT,
+        "the place of a kit",
+        "the folder that a version of the kit is mounted at",
+        (Folder(SETTINGS),),
+    )
+    layers = (*(layer for layer in plan.layers if layer.kind is not LayerKind.KIT), place)
+    return replace(plan, layers=layers, run=replace(plan.run, labels={}), annotations={})
 
 
 def files_in_image(lock: Lock) -> dict[str, LockedFile]:
@@ -248,20 +264,24 @@ def _dataset_layers(lock: Lock) -> tuple[LayerPlan, ...]:
     return (*of_claims, *(of_cases if lock.case_files else ()))
 
 
-def _kit_layer(lock: Lock) -> LayerPlan:
-    contents = [TextFile(f"{SETTINGS}/{LOCK_NAME}", lock_bytes(lock))]
-    contents += [
+def kit_files(lock: Lock) -> tuple[TextFile, ...]:
+    """Return the files of the kit's own layer: the lock, the prompts and the code."""
+    prompts = [
         TextFile(f"{SETTINGS}/prompts/{name}", prompt.text.encode())
         for name, prompt in sorted(lock.prompts.items())
     ]
-    contents += [
+    code = [
         TextFile(f"{CODE}/{path}", code.text.encode()) for path, code in sorted(lock.code.items())
     ]
+    return (TextFile(f"{SETTINGS}/{LOCK_NAME}", lock_bytes(lock)), *prompts, *code)
+
+
+def _kit_layer(lock: Lock) -> LayerPlan:
     return LayerPlan(
         LayerKind.KIT,
         f"kit {lock.about.name} {lock.about.version}",
         "the lock, the prompts and the code: the only layer that an edit of the recipe changes",
-        tuple(contents),
+        kit_files(lock),
     )
 
 
@@ -311,6 +331,7 @@ def _labels(lock: Lock) -> dict[str, str]:
         "org.opencontainers.image.vendor": about.owner.team,
         "dev.mealkit.kit": f"{about.name}:{about.version}",
         "dev.mealkit.recipe": str(lock.recipe),
+        "dev.mealkit.salt": str(lock.salt),
         "dev.mealkit.owner": canonical_json(about.owner.model_dump(mode="json")).decode(),
         ANNOTATION: canonical_json(lock.requirements.model_dump(mode="json")).decode(),
     }

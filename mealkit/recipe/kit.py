@@ -14,12 +14,13 @@ from pydantic import (
     model_validator,
 )
 
-from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel
+from mealkit.recipe.answers import CHANGES_ANSWERS, DECIDES_ANSWERS, KEEPS_ANSWERS, StrictModel
 from mealkit.recipe.cases import Cases
 from mealkit.recipe.claims import MAX_DATASETS, Claims
 from mealkit.recipe.data_contract import DataContract
 from mealkit.recipe.operations import Operations
 from mealkit.recipe.serving_settings import Serving
+from mealkit.recipe.system_prompt import SystemPrompt
 from mealkit.recipe.weight_places import Weights
 from mealkit.strings import (
     AbsolutePath,
@@ -112,9 +113,9 @@ class Model(StrictModel):
     """The model's name for callers, as in /v1/models."""
     license: Annotated[Line, KEEPS_ANSWERS]
     """The licence of the weights, as an SPDX identifier."""
-    task: Annotated[Task | None, CHANGES_ANSWERS] = None
+    task: Annotated[Task | None, DECIDES_ANSWERS] = None
     """The model's task; the engine's first task, if left out."""
-    weights: Annotated[tuple[Weights, ...], CHANGES_ANSWERS]
+    weights: Annotated[tuple[Weights, ...], DECIDES_ANSWERS]
     """Every file that the engine reads: weights, tokenizer, configuration. Empty ([]) if the
     paper's own code needs none."""
     allow_pickle: Annotated[bool, KEEPS_ANSWERS] = False
@@ -124,9 +125,9 @@ class Model(StrictModel):
 class Prompt(StrictModel):
     """A prompt template of the kit."""
 
-    file: Annotated[LoosePath, CHANGES_ANSWERS]
+    file: Annotated[LoosePath, DECIDES_ANSWERS]
     """The template's file, relative to the kit's folder."""
-    variables: Annotated[tuple[Variable, ...], CHANGES_ANSWERS] = ()
+    variables: Annotated[tuple[Variable, ...], DECIDES_ANSWERS] = ()
     """The variables of the template; a caller must give each of them."""
     description: Annotated[Text | None, KEEPS_ANSWERS] = None
     """The purpose of the prompt."""
@@ -173,9 +174,9 @@ Base = Annotated[DebianBase | ImageBase, Field(discriminator="source")]
 class Runtime(StrictModel):
     """The software that runs the model."""
 
-    engine: Annotated[Name, CHANGES_ANSWERS]
+    engine: Annotated[Name, DECIDES_ANSWERS]
     """The inference engine."""
-    settings: Annotated[dict[str, JsonValue], CHANGES_ANSWERS] = Field(default_factory=dict)
+    settings: Annotated[dict[str, JsonValue], DECIDES_ANSWERS] = Field(default_factory=dict)
     """The engine's flags; the lock also contains the defaults of those that are left out."""
     base: Annotated[Base, CHANGES_ANSWERS]
     """The base of the image."""
@@ -185,14 +186,17 @@ class Runtime(StrictModel):
     """Whether the image also contains its Python modules compiled: larger, but starts faster.
     Default: yes for a kit for one architecture with signed Debian packages, whose Python compiles
     the modules in the build. For several architectures it must be set."""
-    requirements: Annotated[tuple[Line, ...], CHANGES_ANSWERS] = ()
+    requirements: Annotated[tuple[Line, ...], DECIDES_ANSWERS] = ()
     """Additional Python packages, as pip writes them, and versions for the engine's own."""
     exclude: Annotated[tuple[NormalName, ...], CHANGES_ANSWERS] = ()
     """Dependencies that are left out of the lock on purpose, with what only they need: names in
     lower case, with hyphens. A worker that imports one of them cannot start."""
-    wheels: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()
+    wheels: Annotated[tuple[LoosePath, ...], DECIDES_ANSWERS] = ()
     """Local wheel files, or folders of them, for packages that no index has as a wheel."""
-    code: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()
+    prepare: Annotated[LoosePath | None, KEEPS_ANSWERS] = None
+    """A script of the kit's folder that makes the wheels. It is named while they are missing, and
+    never run without being asked for."""
+    code: Annotated[tuple[LoosePath, ...], DECIDES_ANSWERS] = ()
     """The paper's own code: text files in the kit's folder, by name or pattern (``lib/*.py``).
     Patterns skip .git, .hg, .svn, .jj, .venv and __pycache__."""
 
@@ -261,16 +265,18 @@ class Kit(StrictModel):
     """The paper that the kit implements."""
     owner: Annotated[Contact, KEEPS_ANSWERS]
     """The team to contact when the kit fails."""
-    model: Annotated[Model, CHANGES_ANSWERS]
+    model: Annotated[Model, DECIDES_ANSWERS]
     """The model and its files."""
-    prompts: Annotated[dict[Name, Prompt], CHANGES_ANSWERS] = Field(default_factory=dict)
+    prompts: Annotated[dict[Name, Prompt], DECIDES_ANSWERS] = Field(default_factory=dict)
     """Prompt templates, by name."""
-    hyperparameters: Annotated[dict[str, JsonValue], CHANGES_ANSWERS] = Field(default_factory=dict)
+    system_prompt: Annotated[SystemPrompt | None, DECIDES_ANSWERS] = None
+    """The prompt that every conversation begins with."""
+    hyperparameters: Annotated[dict[str, JsonValue], DECIDES_ANSWERS] = Field(default_factory=dict)
     """The parameters of the computation, such as pooling, lengths and sampling. The engine defines
     their types."""
     overrides: Annotated[dict[Variable, Override], CHANGES_ANSWERS] = Field(default_factory=dict)
     """The hyperparameters that a caller may set for one request, with their limits."""
-    runtime: Annotated[Runtime, CHANGES_ANSWERS]
+    runtime: Annotated[Runtime, DECIDES_ANSWERS]
     """The software that runs the model."""
     hardware: Annotated[Hardware, CHANGES_ANSWERS] = Hardware()
     """The kit's hardware requirements."""

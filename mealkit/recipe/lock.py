@@ -1,6 +1,7 @@
 """The lock: the kit with every input resolved to a digest. No times, hosts or local paths.
 
-The recipe digest is the digest of all fields that can change an answer.
+The recipe digest is the digest of all fields that can change an answer, the salt digest that of the
+fields that decide it.
 """
 
 import json
@@ -21,7 +22,14 @@ from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, failure
 from mealkit.memory.shape import Shape
 from mealkit.names import clash, one_line
-from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel, answer_part
+from mealkit.recipe.answers import (
+    CHANGES_ANSWERS,
+    DECIDES_ANSWERS,
+    KEEPS_ANSWERS,
+    StrictModel,
+    answer_part,
+    deciding_part,
+)
 from mealkit.recipe.cases import Cases
 from mealkit.recipe.claims import Claims, LockedDataset, LockedDatasets, travelling
 from mealkit.recipe.data_contract import DataContract
@@ -33,6 +41,7 @@ from mealkit.recipe.operations import Operations
 from mealkit.recipe.publisher_signature import LockedSignature
 from mealkit.recipe.requirements import Requirements
 from mealkit.recipe.serving_settings import Serving
+from mealkit.recipe.system_prompt import SystemPrompt
 from mealkit.strings import (
     Bytes,
     Count,
@@ -109,9 +118,9 @@ class LockedModel(StrictModel):
     """The model's name for callers."""
     license: Annotated[Line, KEEPS_ANSWERS]
     """The licence of the weights."""
-    task: Annotated[Task, CHANGES_ANSWERS]
+    task: Annotated[Task, DECIDES_ANSWERS]
     """The model's task."""
-    files: Annotated[tuple[LockedFile, ...], CHANGES_ANSWERS]
+    files: Annotated[tuple[LockedFile, ...], DECIDES_ANSWERS]
     """Every file, sorted by path."""
     shape: Annotated[ModelShape, KEEPS_ANSWERS]
     """Facts about the model, for the memory estimate."""
@@ -127,11 +136,11 @@ class LockedModel(StrictModel):
 class LockedEngine(StrictModel):
     """The engine: its worker, its packages, and the value of every flag."""
 
-    name: Annotated[Name, CHANGES_ANSWERS]
+    name: Annotated[Name, DECIDES_ANSWERS]
     """The engine's name."""
     worker: Annotated[Worker, CHANGES_ANSWERS]
     """The worker's dotted path, ``package.module:Class``."""
-    settings: Annotated[dict[Variable, JsonValue], CHANGES_ANSWERS]
+    settings: Annotated[dict[Variable, JsonValue], DECIDES_ANSWERS]
     """Every flag of the engine, including the defaults of those that the kit leaves out."""
     features: Annotated[tuple[Feature, ...], KEEPS_ANSWERS] = ()
     """The engine's optional abilities, sorted."""
@@ -141,6 +150,18 @@ class LockedEngine(StrictModel):
     """The worker's Python packages, sorted by name."""
     excluded: Annotated[tuple[NormalName, ...], CHANGES_ANSWERS] = ()
     """The packages that the kit leaves out although others depend on them, sorted by name."""
+    requested: Annotated[tuple[NormalName, ...], KEEPS_ANSWERS] = ()
+    """The packages that the engine or the kit asks for by name, sorted: the salt digest covers
+    their versions, but not what they depend on. Empty in older locks, where all count."""
+
+    @property
+    def deciding_versions(self) -> dict[str, str]:
+        """The version of each package that was asked for; the digest of one without an index."""
+        return {
+            item.name: str(item.sha256) if item.local else item.version
+            for item in self.packages
+            if item.name in self.requested or not self.requested
+        }
 
 
 class LockedGateway(StrictModel):
@@ -250,17 +271,19 @@ class Lock(StrictModel):
     """The mealkit whose gateway is in the image."""
     about: Annotated[About, KEEPS_ANSWERS]
     """Information for people, such as the licence and the contact."""
-    model: Annotated[LockedModel, CHANGES_ANSWERS]
+    model: Annotated[LockedModel, DECIDES_ANSWERS]
     """The model."""
-    prompts: Annotated[dict[Name, LockedPrompt], CHANGES_ANSWERS]
+    prompts: Annotated[dict[Name, LockedPrompt], DECIDES_ANSWERS]
     """The prompts, by name."""
-    code: Annotated[dict[RelativePath, LockedCode], CHANGES_ANSWERS]
+    system_prompt: Annotated[SystemPrompt | None, DECIDES_ANSWERS] = None
+    """The prompt that every conversation begins with; its text is one of ``prompts``."""
+    code: Annotated[dict[RelativePath, LockedCode], DECIDES_ANSWERS]
     """The paper's own code, by its path in the kit's folder."""
-    hyperparameters: Annotated[dict[Variable, JsonValue], CHANGES_ANSWERS]
+    hyperparameters: Annotated[dict[Variable, JsonValue], DECIDES_ANSWERS]
     """Every hyperparameter, including the defaults of those that the kit leaves out."""
     overrides: Annotated[dict[Variable, Override], CHANGES_ANSWERS]
     """The hyperparameters that callers may set, with their limits."""
-    engine: Annotated[LockedEngine, CHANGES_ANSWERS]
+    engine: Annotated[LockedEngine, DECIDES_ANSWERS]
     """The engine."""
     gateway: Annotated[LockedGateway, CHANGES_ANSWERS]
     """The gateway."""
@@ -298,6 +321,8 @@ class Lock(StrictModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         _require_apart(self.code)
+        if self.system_prompt and self.system_prompt.prompt not in self.prompts:
+            raise ValueError("the system prompt is none of the prompts")
         if self.runtime.architecture in self.variants:
             raise ValueError(f"{self.runtime.architecture} is there twice")
         for name, dataset in self.datasets.items():
@@ -314,6 +339,16 @@ class Lock(StrictModel):
     def recipe(self) -> Digest:
         """The recipe digest: of everything that can change an answer, in all variants."""
         return Digest.of(canonical_json(_plain(answer_part(self))))
+
+    @property
+    def salt(self) -> Digest:
+        """The salt digest: of everything that decides an answer in the first place.
+
+        Of the packages, the versions of those that the engine and the kit ask for by name. It is
+        the same for all architectures whose packages have the same versions.
+        """
+        form = deciding_part(self)
+        return Digest.of(canonical_json({**form, "versions": self.engine.deciding_versions}))
 
     @property
     def weights_bytes(self) -> int:
@@ -337,25 +372,27 @@ class Lock(StrictModel):
 
 
 _OF_TESTS = {"datasets", "claims", "cases", "case_files", "tests_in_image", "test_packages"}
-_RARE = frozenset({"variants", "data", "data_profile", "ops", *_OF_TESTS})
+_RARE = frozenset({"variants", "system_prompt", "data", "data_profile", "ops", *_OF_TESTS})
 
 
 def _plain(form: dict[str, Any]) -> dict[str, Any]:
     """Drop the fields that few locks have, if they are empty, so that older locks stay the same."""
     kept = {name: value for name, value in form.items() if value or name not in _RARE}
-    for part, rare in (("engine", "excluded"), ("model", "signatures")):
-        kept[part] = {name: value for name, value in form[part].items() if value or name != rare}
+    for part, rare in (("engine", "excluded"), ("engine", "requested"), ("model", "signatures")):
+        kept[part] = {name: value for name, value in kept[part].items() if value or name != rare}
     return kept
 
 
 def lock_bytes(lock: Lock) -> bytes:
-    """Write a lock: sorted, indented JSON with a final newline, its recipe digest at the top."""
+    """Write a lock: sorted, indented JSON with a final newline, with its two digests."""
     form = {"recipe": str(lock.recipe), **lock.model_dump(mode="json", by_alias=True)}
+    if lock.engine.requested:  # older locks keep their bytes, and so do images that are made again
+        form["salt"] = str(lock.salt)
     return (json.dumps(form, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def read_lock(data: bytes, where: str = LOCK_NAME) -> Lock:
-    """Read a lock and check that its recipe digest matches its content.
+    """Read a lock and check that its digests match its content.
 
     Raises:
         LockError: not a lock of this version, or edited by hand (``LOCK_INVALID``).
@@ -364,7 +401,7 @@ def read_lock(data: bytes, where: str = LOCK_NAME) -> Lock:
         if len(data) > MAX_LOCK_BYTES:
             raise UntrustedError(f"it is larger than {MAX_LOCK_BYTES} bytes")  # noqa: TRY301
         form = parse_json_object(data)
-        stated = form.pop("recipe", None)
+        stated, salt = form.pop("recipe", None), form.pop("salt", None)
         lock = Lock.model_validate_json(json.dumps(form))
     except UntrustedError as error:
         raise failure("LOCK_INVALID", f"the file is not a lock: {error}", where=where) from error
@@ -374,6 +411,9 @@ def read_lock(data: bytes, where: str = LOCK_NAME) -> Lock:
         raise failure("LOCK_INVALID", error.problems[0].message, where=where) from error
     if stated != lock.recipe:
         message = f"its recipe digest is {lock.recipe}, but it states {shown(str(stated))}"
+        raise failure("LOCK_INVALID", message, where=where)
+    if salt not in {None, lock.salt}:
+        message = f"its salt digest is {lock.salt}, but it states {shown(str(salt))}"
         raise failure("LOCK_INVALID", message, where=where)
     return lock
 

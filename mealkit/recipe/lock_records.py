@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from mealkit.digest import Digest
-from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel
+from mealkit.recipe.answers import DECIDES_ANSWERS, KEEPS_ANSWERS, StrictModel
 from mealkit.recipe.kit import Contact, Paper
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.strings import Document, Line, LoosePath, Name, Text, Variable, Version
@@ -33,20 +33,20 @@ class LockedPrompt(StrictModel):
 
     file: Annotated[LoosePath, KEEPS_ANSWERS]
     """The prompt's path in the kit's folder."""
-    sha256: Annotated[Digest, CHANGES_ANSWERS]
+    sha256: Annotated[Digest, DECIDES_ANSWERS]
     """The digest of the prompt's text."""
-    text: Annotated[Document, CHANGES_ANSWERS]
+    text: Annotated[Document, DECIDES_ANSWERS]
     """The template's text, so that two locks can be compared line by line."""
-    variables: Annotated[tuple[Variable, ...], CHANGES_ANSWERS] = ()
+    variables: Annotated[tuple[Variable, ...], DECIDES_ANSWERS] = ()
     """The template's variables."""
 
 
 class LockedCode(StrictModel):
     """A file of the paper's own code, in full."""
 
-    sha256: Annotated[Digest, CHANGES_ANSWERS]
+    sha256: Annotated[Digest, DECIDES_ANSWERS]
     """The digest of the file's text."""
-    text: Annotated[Document, CHANGES_ANSWERS]
+    text: Annotated[Document, DECIDES_ANSWERS]
     """The file's text."""
 
 

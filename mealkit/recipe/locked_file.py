@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from mealkit.digest import Digest
-from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel
+from mealkit.recipe.answers import DECIDES_ANSWERS, KEEPS_ANSWERS, StrictModel
 from mealkit.recipe.origins import Origin
 from mealkit.strings import Bytes, RelativePath
 
@@ -11,11 +11,11 @@ from mealkit.strings import Bytes, RelativePath
 class LockedFile(StrictModel):
     """One file of the model or of a data set: its path, and the digest of its bytes."""
 
-    path: Annotated[RelativePath, CHANGES_ANSWERS]
+    path: Annotated[RelativePath, DECIDES_ANSWERS]
     """The file's path below /models, or below the folder of the data sets."""
-    sha256: Annotated[Digest, CHANGES_ANSWERS]
+    sha256: Annotated[Digest, DECIDES_ANSWERS]
     """The digest of the file's bytes."""
-    size_bytes: Annotated[Bytes, CHANGES_ANSWERS]
+    size_bytes: Annotated[Bytes, DECIDES_ANSWERS]
     """The file's size."""
     format: Annotated[
         Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle", "data"],

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
-from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel
+from mealkit.recipe.answers import DECIDES_ANSWERS, KEEPS_ANSWERS, StrictModel
 from mealkit.recipe.publisher_signature import SignedBy
 from mealkit.strings import (
     ArtifactReference,
@@ -79,9 +79,9 @@ Place = Annotated[
 
 
 class _Files(StrictModel):
-    files: Annotated[tuple[RelativePath, ...], Field(min_length=1), CHANGES_ANSWERS]
+    files: Annotated[tuple[RelativePath, ...], Field(min_length=1), DECIDES_ANSWERS]
     """The files, by name or pattern (``*.safetensors``; not for http)."""
-    into: Annotated[LoosePath | None, CHANGES_ANSWERS] = None
+    into: Annotated[LoosePath | None, DECIDES_ANSWERS] = None
     """The folder for the files: below /models, or below the data set's own."""
     sha256: Annotated[dict[RelativePath, Sha256], KEEPS_ANSWERS] = Field(default_factory=dict)
     """The required SHA-256 of a file, by the file's name. The lock rejects any other."""

@@ -36,6 +36,7 @@ _DIGITS = 7
 _LEVELS = ("info", "debug", "warning", "error")
 _AUTH = ("keys", "off")
 _FORWARDED = ("off", "on")
+_DEV = ("off", "on")
 _OPEN = frozenset({"metrics", "docs"})
 
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
@@ -99,6 +100,8 @@ class Settings:
     ops: "Operations | None"
     """The sections of ``ops`` that replace the kit's: prices, budgets, audit log (``MEALKIT_OPS``,
     as JSON)."""
+    is_edited: bool = False
+    """Whether the kit's author edits it while it runs (``MEALKIT_DEV`` is ``on``)."""
 
     @property
     def needs_no_keys(self) -> bool:
@@ -162,6 +165,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ),
         usage_database=_usage_database(environment),
         ops=_ops(environment.get("MEALKIT_OPS", "")),
+        is_edited=_choice(environment, "MEALKIT_DEV", _DEV) == "on",
     )
 
 

@@ -16,6 +16,7 @@ from mealkit.errors import MealkitError, Problem
 from mealkit.kit.document import Document
 from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.files import file_entries
+from mealkit.kit.making_scripts import making_command
 from mealkit.recipe.weight_places import FolderWeights
 from mealkit.sources.dataset_files import about_data
 from mealkit.sources.fallback import path_in_image
@@ -123,7 +124,19 @@ class _Check:
         where = self.document.where(entry)
         if entry[0] == _DATA:
             problem = about_data(problem)
+        if problem.code == "SOURCE_NOT_FOUND":
+            command = self._command(problem, entry)
+            hint = f"make it: {command}" if command else "create the file, or correct its name"
+            problem = replace(problem, hint=hint)
         return replace(problem, message=f"{named}: {message}", where=where)
+
+    def _command(self, problem: Problem, entry: FieldPath) -> str | None:
+        """Return the command of the kit's script that makes a missing file."""
+        found = folder_entries(self.document).get(entry)
+        if found is None:
+            return None
+        paths = [f"{found.path}/{name}" for name in found.files if name in problem.message]
+        return making_command(self.document, paths or [f"{found.path}/"])
 
 
 def _part(data: Any, name: str) -> Any:

@@ -13,8 +13,8 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.errors import KitError, MealkitError, Problem, failure, failures, problem
 from mealkit.kit.bounds import Bounds, OutsideError
-from mealkit.kit.confidential import MAX_SCANNED_BYTES, secret_name, secrets_in
-from mealkit.kit.files import secret_problem, source_folder
+from mealkit.kit.confidential import MAX_SCANNED_BYTES, secret_name, secret_problem, secrets_in
+from mealkit.kit.files import source_folder
 from mealkit.kit.search import Search, TooManyError, has_wildcard, link_in_text
 from mealkit.recipe.origins import FolderOrigin
 from mealkit.recipe.weight_places import FolderPlace

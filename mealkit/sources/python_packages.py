@@ -3,12 +3,10 @@
 Raises LockError for packages without a wheel, and for requirements that name an address.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
@@ -24,6 +22,7 @@ from mealkit.sources.local_wheels import (
     local_wheels,
     pins_of,
 )
+from mealkit.sources.refused_requirements import refusal, source_only
 from mealkit.sources.uv_target import wheel_tags
 from mealkit.sources.uv_tool import (
     OfferedWheel,
@@ -34,19 +33,6 @@ from mealkit.sources.uv_tool import (
 )
 from mealkit.untrusted import shown
 
-# The names of packages that uv would have to build, in its hints.
-_WITHOUT_WHEEL = re.compile(
-    r"Wheels are (?:required|available) for `([^`]+)`|only found wheels for `([^`]+)`"
-)
-_WHEELLESS_PIN = re.compile(r"([\w.-]+==[\w.+!-]+) has no (?:usable )?wheels")
-# A build that is not on the index of all packages, such as torch==2.13.0+cpu, with a marker or not.
-_NO_LOCAL_VERSION = re.compile(
-    r"there is no version of (?P<name>[\w.-]+)(?:\{[^}]*\})?==(?P<version>[\w.!]+\+[\w.]+)"
-)
-
-# Those that bases have; with a newer one, a package may have no wheel yet.
-_PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-
 
 def resolve_packages(
     requirements: Sequence[str],
@@ -54,11 +40,13 @@ def resolve_packages(
     *,
     excludes: Sequence[str] = (),
     wheels: Sequence[Path] = (),
+    places: Mapping[str, str] | None = None,
 ) -> tuple[LockedWheel, ...]:
     """Return the wheels that satisfy requirements on a target, sorted by name; no addresses.
 
     ``wheels`` are local wheel files, or folders of them. A package that has a local wheel is taken
     only from there. ``excludes`` are packages that are left out although others depend on them.
+    ``places`` has the line of kit.yaml of each of the kit's own requirements, for problems.
 
     Raises:
         LockError: ``PACKAGES_SOURCE_ONLY`` or ``PACKAGES_UNSOLVABLE``.
@@ -80,7 +68,7 @@ def resolve_packages(
         try:
             offered = ask_uv(question)
         except UvRefusedError as refused:
-            raise _explain(refused, question) from refused
+            raise refusal(refused, question, places or {}) from refused
         return _choose(offered, target, {wheel.path.name: wheel for wheel in local})
 
 
@@ -167,7 +155,7 @@ def _choose(
         best = _best([wheel for wheel in wheels if wheel.filename in local] or wheels, tags)
         own = local.get(best.filename) if best else None
         if best is None:
-            raise _source_only([name], target, [])
+            raise source_only([name], target, [])
         digest = own.digest if own else best.digest
         if digest is None:
             raise failure("PACKAGES_TOOL", f"the index states no sha256 for {best.filename}")
@@ -197,61 +185,3 @@ def _best(wheels: Sequence[OfferedWheel], tags: Sequence[Tag]) -> OfferedWheel |
         if places:
             ranked.append((min(places), [-number for number in build[:1]], wheel.filename, wheel))
     return min(ranked, key=lambda item: item[:3])[3] if ranked else None
-
-
-def _explain(refused: UvRefusedError, question: Question) -> MealkitError:
-    """Distinguish packages without a wheel from requirements that contradict each other.
-
-    uv's hints name candidates; each is resolved alone, and one that fails alone has no wheel.
-    """
-    wanted = {canonicalize_name(Requirement(text).name): text for text in question.requirements}
-    if "all of:" not in refused.reason:  # one chain of versions, so an exact version is the cause
-        for pin in _WHEELLESS_PIN.findall(refused.reason):
-            wanted[canonicalize_name(pin.partition("==")[0])] = pin
-    named = {first or second for first, second in _WITHOUT_WHEEL.findall(refused.reason)}
-    alone = []
-    for name in sorted(named):
-        probe = Question(
-            (wanted.get(canonicalize_name(name), name),),
-            question.target,
-            links=question.links,
-            with_dependencies=False,
-        )
-        try:
-            ask_uv(probe)
-        except UvRefusedError:
-            alone.append(name)
-    if alone:
-        first = wanted.get(canonicalize_name(alone[0]), alone[0])
-        return _source_only(alone, question.target, _pythons_of(first, question))
-    if local := _NO_LOCAL_VERSION.search(refused.reason):
-        wheel = f"{local['name']}=={local['version']}"
-        hint = f"get the wheel of {wheel}, and name its file or folder in runtime.wheels"
-        return failure("PACKAGES_UNSOLVABLE", refused.reason, hint=hint)
-    return failure("PACKAGES_UNSOLVABLE", refused.reason)
-
-
-def _pythons_of(requirement: str, question: Question) -> list[str]:
-    """Return the versions of Python that a kit may have and that the requirement has wheels for."""
-    found = []
-    for python in _PYTHONS:
-        target = replace(question.target, python=python)
-        try:
-            ask_uv(Question((requirement,), target, links=question.links, with_dependencies=False))
-        except (UvRefusedError, MealkitError):
-            continue
-        found.append(python)
-    return found
-
-
-def _source_only(
-    names: Sequence[str], target: PythonTarget, pythons: Sequence[str]
-) -> MealkitError:
-    platform = f"Python {target.python} on {target.architecture} with glibc {target.glibc}"
-    built = f"build one there (pip wheel {names[0]}) and name its file in runtime.wheels"
-    there = f"; {names[0]} has wheels for Python {', '.join(pythons)}" if pythons else ""
-    return failure(
-        "PACKAGES_SOURCE_ONLY",
-        f"no wheel for {platform}: {', '.join(names)}{there}",
-        hint=f"require another version, set runtime.python, or {built}" if pythons else built,
-    )

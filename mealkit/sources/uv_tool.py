@@ -70,6 +70,8 @@ class Question:
     """Packages whose own dependencies are not looked up."""
     links: Path | None = None
     with_dependencies: bool = True
+    lowest: bool = False
+    """Whether the lowest versions are wanted, not the highest."""
 
 
 def ask_uv(question: Question) -> list[OfferedWheel]:
@@ -149,6 +151,8 @@ def _command(question: Question, folder: Path) -> list[str]:
     ]
     if not question.with_dependencies:
         command.append("--no-deps")
+    if question.lowest:
+        command += ["--resolution", "lowest"]
     if question.links is not None:
         command += ["--find-links", str(question.links)]
     for option, lines in (

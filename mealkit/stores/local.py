@@ -25,6 +25,7 @@ from mealkit.stores.blob_folder import BlobFolder
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
 from mealkit.stores.digests import DigestCache
 from mealkit.stores.layercache import LayerCache
+from mealkit.stores.piece_records import PieceRecords
 from mealkit.stores.stored_names import (
     by_digest,
     by_reference,
@@ -54,7 +55,7 @@ class StoredImage:
 class LocalStore:
     """Images in one folder, which is created with the first image.
 
-    Any number of processes may use it. ``digests`` and ``layers`` are its caches.
+    Any number of processes may use it. ``digests``, ``layers`` and ``pieces`` are its caches.
     """
 
     def __init__(self, root: Path) -> None:
@@ -63,6 +64,7 @@ class LocalStore:
         self.recipes = Recipes(self.root)
         self.digests = DigestCache(self.root / "digests")
         self.layers = LayerCache(self.root / "layers", self._usable)
+        self.pieces = PieceRecords(self.root / "pieces", self.blobs)
 
     @contextmanager
     def use(self) -> Iterator[None]:

@@ -62,7 +62,7 @@ def prune(
         freed_bytes = _sweep(store, needed)
         bad = _damaged(store, sorted(needed), advance) if damaged else ()
         freed_bytes += sum(_delete(store, digest) for digest in bad)
-        freed_bytes += store.layers.prune() + store.digests.prune()
+        freed_bytes += store.layers.prune() + store.pieces.prune() + store.digests.prune()
         return Pruned(freed_bytes, tuple(bad))
 
 
@@ -145,7 +145,11 @@ def _sweep(store: LocalStore, needed: Iterable[Digest]) -> int:
 
 
 def _cache_partials(store: LocalStore) -> list[Path]:
-    return [path for name in ("layers", "digests") for path in (store.root / name).glob(".*.part")]
+    return [
+        path
+        for name in ("layers", "pieces", "digests")
+        for path in (store.root / name).glob(".*.part")
+    ]
 
 
 def _damaged(store: LocalStore, digests: Iterable[Digest], advance: Advance) -> tuple[Digest, ...]:

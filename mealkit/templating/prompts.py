@@ -15,6 +15,11 @@ from mealkit.templating.parsing import TemplateRefusedError, parse
 from mealkit.templating.string_methods import METHODS
 from mealkit.templating.variables import names_taken
 
+WORK = 500_000
+"""The limit of work for one prompt: some five milliseconds."""
+MEMORY_BYTES = 64 * 1024 * 1024
+"""The limit of memory for all the prompts of one request."""
+
 _ALONE = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport, nodes.Block)
 _SPECIAL = frozenset({"self", "super"})
 _ALLOWED = frozenset(name for methods in METHODS.values() for name in methods)

@@ -93,7 +93,12 @@ def chat_template_of(root: Path) -> str | None:
     path = root / "chat_template.jinja"
     if path.is_file():
         return read_text(path)
-    stated = read_json(root / "tokenizer_config.json").get("chat_template")
+    return template_in(read_json(root / "tokenizer_config.json"))
+
+
+def template_in(tokenizer_config: Mapping[str, Any]) -> str | None:
+    """Return the chat template in the content of a tokenizer_config.json."""
+    stated = tokenizer_config.get("chat_template")
     if isinstance(stated, list):  # several templates, with names
         named = [item for item in stated if isinstance(item, dict)]
         # If several have the same name, the last one counts.

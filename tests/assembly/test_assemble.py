@@ -38,7 +38,7 @@ def _built(folder, store_root, *, base=None, **changes):
     with store.use():
         layers = LocalLayerStore(store)
         kept = kept_layers(plan, layers)
-        assembly = assemble(plan, kept, paths, layers, base, lambda _: None)
+        assembly = assemble(plan, kept, paths, layers, base)
         store.put(assembly.image, ["little:1.0.0"])
     return assembly, store, lock, plan
 
@@ -109,7 +109,7 @@ def test_a_flipped_byte_in_the_weights_is_refused(tmp_path):
     store = LocalStore(tmp_path / "store")
 
     with store.use(), pytest.raises(SourceError) as caught:
-        assemble(plan, {}, paths, LocalLayerStore(store), base, lambda _: None)
+        assemble(plan, {}, paths, LocalLayerStore(store), base)
 
     (problem,) = caught.value.problems
     assert problem.code == "SOURCE_DIGEST"
@@ -125,7 +125,7 @@ def test_only_kept_layers_need_inputs(tmp_path):
         layers = LocalLayerStore(store)
         kept = kept_layers(plan, layers)
         assert set(kept) == set(plan.layers)
-        again = assemble(plan, kept, {}, layers, _base(), lambda _: None)
+        again = assemble(plan, kept, {}, layers, _base())
 
     assert again.image.digest == assembly.image.digest
 
@@ -139,7 +139,7 @@ def test_an_input_that_was_not_handed_over_is_named(tmp_path):
     store = LocalStore(tmp_path / "store")
 
     with store.use(), pytest.raises(BuildError, match="is missing"):
-        assemble(plan, {}, {}, LocalLayerStore(store), base, lambda _: None)
+        assemble(plan, {}, {}, LocalLayerStore(store), base)
 
 
 def test_the_lean_image_lacks_only_the_weights(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from fakes.debs import deb_of, member
 from fakes.wheels import write_wheel
 
-from mealkit.assembly.contents import input_path, layer_entries
+from mealkit.assembly.contents import Workshop, input_path, layer_entries
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import MealkitError
 from mealkit.oci.tar import TarDirectory, TarFile
@@ -28,7 +28,7 @@ def entries(tmp_path, *contents, inputs=None, compile_modules=no_compiler):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     layer = LayerPlan(LayerKind.ENGINE, "a", "b", contents)
-    return layer_entries(layer, inputs or {}, scratch, compile_modules)
+    return layer_entries(layer, inputs or {}, Workshop(scratch, compile_modules)).entries
 
 
 def data_of(entry):
@@ -80,7 +80,7 @@ def test_a_wheel_is_unpacked_below_its_tree(tmp_path):
 def test_an_input_that_was_not_handed_over_is_named(tmp_path, content):
     """By its name and the beginning of its digest."""
     with pytest.raises(MealkitError, match=r"BUILD_INPUT_MISSING.*w.* \(\w{12}\)"):
-        entries(tmp_path, content)
+        entries(tmp_path, content, TextFile("a.py", b""))
 
 
 def test_an_input_is_found_by_its_digest(tmp_path):
@@ -96,7 +96,7 @@ def test_modules_of_the_layer_are_compiled_by_the_named_packages(tmp_path):
     digest = digest_of_file(deb)
     asked = []
 
-    def compile_modules(root, python, modules, folder):
+    def compile_modules(root, python, modules, folder, advance):
         asked.append(([item.path for item in root], python, [item.path for item in modules]))
         code = folder / "code"
         code.write_bytes(b"code")

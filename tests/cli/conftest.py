@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from fakes.graphs import little_graph
 
 from mealkit.engines.whole_schema import full_schema
 from mealkit.importing.scaffold import write_new_kit
@@ -45,5 +46,7 @@ def mealkit(tmp_path: Path, environment: dict[str, str]) -> Mealkit:
 
 @pytest.fixture
 def kit(tmp_path: Path) -> Path:
-    """A new kit, named soup."""
-    return write_new_kit(tmp_path / "soup", "onnx", full_schema()).parent
+    """A new kit, named soup, with the graph that its author exports first."""
+    folder = write_new_kit(tmp_path / "soup", "onnx", full_schema()).parent
+    (folder / "graph" / "model.onnx").write_bytes(little_graph())
+    return folder

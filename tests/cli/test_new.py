@@ -3,44 +3,73 @@
 import re
 import shutil
 import stat
+import tomllib
 from pathlib import Path
 
 import jsonschema
 import pytest
+from fakes.served import ROOT
 
 import mealkit
 from mealkit.assembly.prompt_check import prompt_problems
-from mealkit.assembly.templates import template_root
+from mealkit.assembly.templates import example_root, template_root
+from mealkit.engines.registry import recipe_of
 from mealkit.engines.typed_parts import check_engine_parts
 from mealkit.engines.whole_schema import full_schema
 from mealkit.errors import MealkitError
-from mealkit.importing.scaffold import new_engines, write_new_kit
+from mealkit.importing.scaffold import Template, new_engines, new_kits, write_new_kit
 from mealkit.kit.document import read_document
 from mealkit.kit.load import load_kit
 from mealkit.lock.claim_check import claim_problems
 from mealkit.lock.contract_check import contract_problems
 
+TEMPLATES = pytest.mark.parametrize(
+    "template", new_kits(), ids=lambda item: f"{item.engine}-{item.task}"
+)
 
-@pytest.mark.parametrize("engine", new_engines())
-def test_a_new_kit_holds_as_it_is_written(engine, tmp_path):
-    """By the loader, by its engine, and by the schema that lies beside it."""
-    path = write_new_kit(tmp_path / "soup", engine, full_schema())
+
+def write_ready(template: Template, folder: Path) -> Path:
+    """Write a new kit, with an empty file for the wheel that its script would make."""
+    path = write_new_kit(folder, template.engine, full_schema(), template.task)
+    if template.prepare is not None:
+        assert (folder / template.prepare).is_file()
+        (folder / "wheels" / "made-1-py3-none-any.whl").write_bytes(b"x" * 2000)
+    return path
+
+
+def test_every_engine_and_task_has_a_template():
+    """Each says in a line what it is, and no two are the same."""
+    found = new_kits()
+    known = {(name, task) for name in new_engines() for task in recipe_of(name).hyperparameters}
+    assert {(item.engine, item.task) for item in found} == known
+    assert len(found) == len(known)
+    assert all(item.kit.what for item in found)
+
+
+@TEMPLATES
+def test_a_new_kit_is_valid_as_it_is_written(template, tmp_path):
+    """By the loader, by its engine, and by the schema that lies beside it; it has every file."""
+    path = write_ready(template, tmp_path / "soup")
     loaded = load_kit(path)
     assert loaded.kit.name == "soup"
-    assert loaded.kit.runtime.engine == engine
+    assert (loaded.kit.runtime.engine, loaded.kit.model.task) == (template.engine, template.task)
     assert check_engine_parts(loaded).problems == ()
+    assert loaded.kit.runtime.prepare == template.prepare
+    for place in loaded.kit.model.weights:
+        if place.source == "folder":
+            assert all((path.parent / place.path / name).is_file() for name in place.files)
     document, _ = read_document(path.read_text(), "kit.yaml")
     schema = read_document((path.parent / "kit.schema.json").read_text(), "schema")[0].data
     for dialect in (jsonschema.Draft202012Validator, jsonschema.Draft7Validator):
         assert list(dialect(schema).iter_errors(document.data)) == []
 
 
-@pytest.mark.parametrize("engine", new_engines())
-def test_the_examples_of_claims_and_rules_fit_a_new_kit(engine, tmp_path):
+@TEMPLATES
+def test_the_examples_of_claims_and_rules_fit_a_new_kit(template, tmp_path):
     """A reader removes the signs in front of them, and has a valid kit."""
-    path = write_new_kit(tmp_path / "soup", engine, full_schema())
+    path = write_ready(template, tmp_path / "soup")
     kit, _, examples = path.read_text().partition("\n# What the paper promises")
-    shown = re.findall(r"^# (claims:.*|cases:.*|data:.*| .*)$", examples, re.MULTILINE)
+    shown = re.findall(r"^# (claims:.*|data:.*| .*)$", examples, re.MULTILINE)
     path.write_text("\n".join([kit, *shown, ""]))
     loaded = load_kit(path)
     assert (len(loaded.kit.claims), len(loaded.kit.cases)) == (1, 1)
@@ -48,6 +77,36 @@ def test_the_examples_of_claims_and_rules_fit_a_new_kit(engine, tmp_path):
     task = check_engine_parts(loaded).task
     assert claim_problems(loaded.kit, task, str) == []
     assert contract_problems(loaded.kit, task, str) == []
+
+
+@TEMPLATES
+def test_a_script_that_has_to_run_first_is_named(template, tmp_path):
+    """While the wheel is missing, the problem's hint is the command that makes it."""
+    path = write_new_kit(tmp_path / "my-kit", template.engine, {}, template.task)
+    if template.prepare is None:
+        assert load_kit(path).kit.runtime.prepare is None
+        return
+    with pytest.raises(MealkitError) as caught:
+        load_kit(path.parent)
+    (found,) = caught.value.problems
+    assert found.code == "KIT_FILE_MISSING"
+    assert found.message == "runtime.wheels[0]: wheels contains no wheel"
+    assert found.hint.endswith(f"bash {path.parent / template.prepare}")
+
+
+def test_a_kit_of_a_wheel_has_its_examples(tmp_path):
+    """Every example file that a template copies is in the wheel of mealkit, by pyproject.toml."""
+    text = (ROOT / "pyproject.toml").read_text()
+    packed = tomllib.loads(text)["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for template in new_kits():
+        for example in template.kit.files.values():
+            inside = [
+                target
+                for folder, target in packed.items()
+                if f"kits/{example}".startswith(f"{folder}/")
+                and target == f"mealkit/_templates/{folder}"
+            ]
+            assert inside, example
 
 
 def test_an_editor_finds_the_schema_without_a_network(tmp_path):
@@ -65,6 +124,7 @@ def test_every_file_is_there_and_no_template_is_left(tmp_path):
     assert found == {
         "README.md",
         "graph/README.md",
+        "graph/model.onnx",
         "kit.schema.json",
         "kit.yaml",
         "prompts/query.jinja",
@@ -141,7 +201,10 @@ def test_templates_are_found_in_a_wheel(tmp_path):
     (package / "_templates").mkdir(parents=True)
     (tmp_path / "site-packages" / "templates").mkdir()
     assert template_root(package) == package / "_templates"
+    (package / "_templates" / "kits").mkdir()
+    assert example_root(package) == package / "_templates" / "kits"
     shutil.rmtree(package / "_templates")
+    assert example_root(package) == tmp_path / "site-packages" / "kits"
     assert template_root(package) == tmp_path / "site-packages" / "templates"
 
 

@@ -48,8 +48,8 @@ def test_a_result_is_written_in_every_form_without_testing_again(mealkit, result
 @pytest.mark.parametrize(
     ("options", "code", "exit_code"),
     [
-        (["result.json"], "USAGE", 3),
-        (["result.json", "--html", "a.html", "--earlier", "result.json"], "USAGE", 3),
+        (["result.json"], "USAGE", 2),
+        (["result.json", "--html", "a.html", "--earlier", "result.json"], "USAGE", 2),
         (["none.json", "--html", "a.html"], "TEST_REPORT_INVALID", 14),
         (["broken.json", "--html", "a.html"], "TEST_REPORT_INVALID", 14),
         (

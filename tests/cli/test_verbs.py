@@ -8,7 +8,7 @@ from mealkit.errors import CATALOGUE
 
 def test_new_prints_the_path_and_the_next_step(mealkit, tmp_path):
     """A new kit passes the check at once."""
-    result = mealkit("new", "soup")
+    result = mealkit("new", "soup", "--engine", "python")
     assert result.stdout == "soup/kit.yaml\n"
     assert "mealkit check soup" in result.stderr
     assert mealkit("check", "soup").returncode == 0
@@ -19,18 +19,19 @@ def test_new_prints_the_path_and_the_next_step(mealkit, tmp_path):
 
 def test_check_works_in_the_kits_own_folder(mealkit, kit, tmp_path):
     """Without an argument, it is the kit here."""
-    (kit / "kit.yaml").rename(tmp_path / "kit.yaml")
+    for name in ("kit.yaml", "graph"):
+        (kit / name).rename(tmp_path / name)
     assert mealkit("check").stdout == "soup 0.1.0 is valid\n"
 
 
 def test_check_as_json(mealkit, kit):
-    """With its warnings (a new kit has no graph yet), and the state of the lock."""
+    """With its warnings, and the state of the lock."""
     file = kit / "kit.yaml"
     text = file.read_text().replace("  task:", "  allow_pickle: true\n  task:")
     file.write_text(text.replace("  engine: onnx\n", "  engine: onnx\n  exclude: [sympy]\n"))
     form = json.loads(mealkit("check", "soup", "--json").stdout)
     assert (form["name"], form["version"]) == ("soup", "0.1.0")
-    assert [item["code"] for item in form["warnings"]] == ["KIT_PICKLE_ALLOWED", "SOURCE_NOT_FOUND"]
+    assert [item["code"] for item in form["warnings"]] == ["KIT_PICKLE_ALLOWED"]
     assert form["lock"] == {"missing": True, "stale": []}
     assert form["excluded"]["runtime.exclude"] == ["sympy"]
     assert "flatbuffers" in form["excluded"]["the engine onnx"]

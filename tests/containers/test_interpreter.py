@@ -36,7 +36,7 @@ def root(loader=None, path=LOADER):
 def compiled(folder, modules=MODULES, least_seconds=60.0, **changes):
     folder.mkdir()
     files = [TarFile.of(path, data) for path, data in modules.items()]
-    found = compile_modules(root(**changes), PYTHON, files, folder, least_seconds)
+    found = compile_modules(root(**changes), PYTHON, files, folder, least_seconds=least_seconds)
     return {path: code and code.read_bytes() for path, code in zip(modules, found, strict=True)}
 
 
@@ -127,11 +127,11 @@ def test_a_python_that_lies(tmp_path, hostile, answer, said):
     files = [TarFile.of(path, data) for path, data in MODULES.items()]
     entries = [*root(loader=hostile), TarFile.of("usr/answer", answer)]
     if said is None:
-        found = compile_modules(entries, PYTHON, files, tmp_path, 5)
+        found = compile_modules(entries, PYTHON, files, tmp_path, least_seconds=5)
         assert all(code is None or code.stat().st_size <= 65536 for code in found)
         return
     with pytest.raises(MealkitError) as caught:
-        compile_modules(entries, PYTHON, files, tmp_path, 5)
+        compile_modules(entries, PYTHON, files, tmp_path, least_seconds=5)
     assert caught.value.problems[0].code == "BYTECODE_UNAVAILABLE"
     assert said in caught.value.problems[0].message
     assert not list(tmp_path.glob("tmp*"))
@@ -143,7 +143,7 @@ def test_a_python_that_hangs(tmp_path, hostile):
     files = [TarFile.of(path, data) for path, data in large.items()]
     entries = [*root(loader=hostile), TarFile.of("usr/answer", b"")]
     with pytest.raises(MealkitError) as caught:
-        compile_modules(entries, PYTHON, files, tmp_path, 0.5 - 4)
+        compile_modules(entries, PYTHON, files, tmp_path, least_seconds=0.5 - 4)
     problem = caught.value.problems[0]
     assert problem.code == "BYTECODE_UNAVAILABLE"
     assert "compiling 'opt/large.py' exceeded the time limit" in problem.message

@@ -1,4 +1,4 @@
-"""Train the two tiny encoders that the tests classify and rerank with, and write their golden rows.
+"""Train the two tiny encoders that new kits and tests classify and rerank with, and write their golden rows.
 
 Their texts are Python's own: the docstrings of the standard library that runs this script. Each
 model is written as the engines read it: model.safetensors (float32), config.json, tokenizer.json and
@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
     held_out = sum(entry.held_out for entry in entries)
     print(f"python {sys.version.split()[0]}: {len(entries)} texts, {held_out} held out")
     for name in names:
-        folder = Path(__file__).parent / f"tiny-{name}"
+        folder = Path(__file__).parents[2] / "kits" / f"tiny-{name}"
         if not is_trained:
             train(name, [entry for entry in entries if not entry.held_out], folder)
         measure = {"classifier": classify_held_out, "reranker": rank_held_out}[name]

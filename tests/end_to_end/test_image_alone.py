@@ -42,7 +42,7 @@ def test_with_the_defaults_it_serves_says_who_owns_it_and_stops(demo, demo_tag, 
     assert get(f"{url}/healthz")[0]
     about = get(f"{url}/v1/metadata")[0]
     assert json.dumps(about).count(str(demo.report.recipe)) >= 1
-    assert "https://example.org/mealkit/sbert-minilm" in json.dumps(about)
+    assert "https://mealkit.dev/kits/sbert-minilm" in json.dumps(about)
     assert get(f"{url}/v1/models")[0]["data"][0]["id"] == "all-MiniLM-L6-v2"
     metrics = get(f"{url}/metrics")[0]
     assert "mealkit" in metrics

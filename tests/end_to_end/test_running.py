@@ -123,7 +123,7 @@ def test_docker_serves_with_the_weights_mounted_from_the_store(demo: Demo, run, 
     assert host["Memory"] > 0
     assert host["PortBindings"]["8000/tcp"][0]["HostIp"] == "127.0.0.1"
     assert "starting with docker" in heard.phases
-    assert report.owner.contact == "https://example.org/mealkit/sbert-minilm"
+    assert report.owner.contact == "https://mealkit.dev/kits/sbert-minilm"
     assert len(answer_to_example(report)["data"][0]["embedding"]) == 384
     assert rehash(report.name, demo.home).problems == ()  # its files and the mounted weights
     lines = [

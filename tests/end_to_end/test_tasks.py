@@ -16,10 +16,10 @@ from fakes.served import ROOT
 
 from mealkit.pipeline.home import Home
 
-DATA = ROOT / "tests" / "data"
+KITS = ROOT / "kits"
 MODELS = {
-    "classification": (DATA / "tiny-classifier", "softmax"),
-    "reranking": (DATA / "tiny-reranker", "sigmoid"),
+    "classification": (KITS / "tiny-classifier", "softmax"),
+    "reranking": (KITS / "tiny-reranker", "sigmoid"),
 }
 
 pytestmark = [pytest.mark.online, pytest.mark.xdist_group("tasks")]

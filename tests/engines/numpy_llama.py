@@ -106,17 +106,18 @@ def numpy_llama(folder: Path) -> NumpyLlama:
     return NumpyLlama(folder)
 
 
-def begun(folder: Path, question: str) -> np.ndarray:
+def begun(folder: Path, question: str, system: str | None = None) -> np.ndarray:
     """Return the oracle's logits for the first token of an answer."""
     model = numpy_llama(folder)
-    text = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+    first = "" if system is None else f"<|im_start|>system\n{system}<|im_end|>\n"
+    text = f"{first}<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
     return model.begin(model.tokenize(text, rendered=True))
 
 
 @cache
-def greedy(folder: Path, question: str, count: int) -> str:
+def greedy(folder: Path, question: str, count: int, system: str | None = None) -> str:
     """Return what the oracle answers: argmax, token by token, without any of our own loop."""
-    model, logits = numpy_llama(folder), begun(folder, question)
+    model, logits = numpy_llama(folder), begun(folder, question, system)
     found = b""
     for _ in range(count):
         token = int(logits.argmax())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-MODEL = Path(__file__).parents[1] / "data/tiny-classifier"
+MODEL = Path(__file__).parents[2] / "kits/tiny-classifier"
 REAL = ["onnx", "transformers"]
 ENGINES = ["plain", *REAL]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-MODEL = Path(__file__).parents[1] / "data/tiny-reranker"
+MODEL = Path(__file__).parents[2] / "kits/tiny-reranker"
 REAL = ["onnx", "transformers"]
 ENGINES = ["plain", *REAL]
 

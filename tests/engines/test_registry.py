@@ -3,14 +3,15 @@
 import pytest
 
 from mealkit.engines.registry import (
-    NEW_KIT_ENGINE,
     code_engine,
     engine_names,
+    new_kit_engine,
     recipe_of,
     traits_of,
     usual_engine,
 )
 from mealkit.errors import MealkitError
+from mealkit.recipe.kit import Task
 from mealkit.recipe.traits import EngineTraits
 
 
@@ -51,5 +52,7 @@ def test_the_usual_engine_of_a_model(weights, generates, engine):
 
 
 def test_the_engines_of_new_kits():
-    """One is an example's, one runs a kit's own code."""
-    assert (NEW_KIT_ENGINE, code_engine()) == ("onnx", "python")
+    """By the task: the paper's own code if none is named, else one that is downloaded ready-made."""
+    assert new_kit_engine(None) == code_engine() == "python"
+    chosen = {task: new_kit_engine(task) for task in Task}
+    assert chosen == dict.fromkeys(Task, "onnx") | {Task.PREDICTION: "python"}

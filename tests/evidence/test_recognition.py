@@ -1,5 +1,7 @@
 """What a process left behind means a problem, or none: killed, ended by a signal, or unknown."""
 
+from dataclasses import replace
+
 import pytest
 
 from mealkit.errors import Owner
@@ -37,6 +39,30 @@ def test_killed_for_memory():
     assert found.required == "more than the limit of 64.0 MiB"
     assert found.hint == "raise the container's memory limit above 64.0 MiB"
     assert found.message.endswith("\n| loading")
+
+
+def test_killed_for_memory_that_the_kit_asks_for():
+    """The container has what the kit states, so its author is asked to state more."""
+    evidence = Evidence(
+        '{"time": "2026-01-01T00:00:00+00:00", "level": "info", "event": "listening"}\nloading',
+        exit_code=137,
+        killed_for_memory=True,
+        memory_limit_bytes=64 * 2**20,
+        memory_stated_bytes=64 * 2**20,
+    )
+    found = recognise(evidence)
+    assert (found.code, found.owner) == ("ENGINE_MEMORY_STATED", Owner.KIT_AUTHOR)
+    assert found.where == "hardware.memory"
+    assert found.measured == "all of the limit of 64.0 MiB in use"
+    assert found.required == "more than 64.0 MiB, which the kit asks for"
+    assert "hardware.memory in kit.yaml" in found.hint
+    # A line of the gateway's log says nothing about memory.
+    assert found.message.endswith("\n| loading")
+    assert "listening" not in found.message
+    less = replace(evidence, memory_limit_bytes=64 * 2**20 - 1)
+    assert recognise(less).owner is Owner.PLATFORM
+    none = replace(evidence, memory_limit_bytes=None)
+    assert "the machine ran out" in recognise(none).message
 
 
 def test_killed_for_memory_without_a_limit():

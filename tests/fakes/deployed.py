@@ -19,6 +19,7 @@ from typing import Any
 from fakes.little import Heard
 from fakes.odd_server import Quiet
 from mealkit.acceptance.target import SilentListener
+from mealkit.containers.byte_connection import ByteConnection
 from mealkit.containers.container import Container, Exit, Restart, RunSpec, UnpackedRoot
 from mealkit.containers.container_files import ContainerContents
 from mealkit.containers.front_control import NO_TOTALS, Totals
@@ -80,6 +81,9 @@ class FileClient:
         if not self._path(name).exists():
             raise failure("CONTAINER_NOT_FOUND", f"there is no container {name}")
         return self._read(self._path(name))
+
+    def connection(self, name: str, seconds: float) -> ByteConnection:
+        raise NotImplementedError
 
     def process(self, name: str) -> int | None:
         del name

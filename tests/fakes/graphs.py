@@ -65,3 +65,11 @@ def int8_weights(graph: Path, least_values: int = 4096) -> bytes:
     model.graph.node.extend(nodes)
     written: bytes = model.SerializeToString()
     return written
+
+
+def little_graph() -> bytes:
+    """A model that returns its input."""
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y])
+    written: bytes = onnx.helper.make_model(graph).SerializeToString()
+    return written

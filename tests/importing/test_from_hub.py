@@ -146,6 +146,50 @@ def test_sampling_defaults_become_hyperparameters():
     assert left(found) == {"generation_config.json: no_repeat_ngram_size"}
 
 
+BUILT_IN = (
+    "{% if messages[0].role != 'system' %}<|system|>You are {{ 'Some' }}.<|end|>{% endif %}"
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("repository", "source"),
+    [
+        (generator(tokenizer={"chat_template": BUILT_IN}), "tokenizer_config.json"),
+        (
+            generator(tokenizer={"chat_template": [{"name": "default", "template": BUILT_IN}]}),
+            "tokenizer_config.json",
+        ),
+        (generator(**{"chat_template.jinja": BUILT_IN}), "chat_template.jinja"),
+        (
+            repository(
+                {"README.md": CARD, "a.gguf": GIB},
+                headers={
+                    "a.gguf": {
+                        "general.architecture": "llama",
+                        "llama.context_length": 4096,
+                        "tokenizer.chat_template": BUILT_IN,
+                    }
+                },
+            ),
+            "GGUF",
+        ),
+    ],
+)
+def test_a_system_text_that_the_template_has_built_in(repository, source):
+    """It is the kit's own, so that it can be read, compared and changed."""
+    found = propose(repository, None, None)
+    assert found.files["prompts/system.jinja"] == "You are Some.\n"
+    assert found.kit["prompts"] == {"system": {"file": "prompts/system.jinja"}}
+    assert found.kit["system_prompt"] == {"prompt": "system", "placement": "default"}
+    assert source in found.comments[("system_prompt",)]
+
+
+def test_a_template_without_a_text_of_its_own():
+    """The kit pins no system prompt."""
+    assert "system_prompt" not in propose(generator(), None, None).kit
+
+
 def test_a_model_that_does_not_draw():
     """Without do_sample the likeliest token is taken, whatever temperature stands there."""
     found = propose(generator(generation={"temperature": 0.6, "top_p": 0.9}), None, None)

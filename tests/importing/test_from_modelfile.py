@@ -86,7 +86,7 @@ def test_parameters_without_a_place(parameter):
 
 
 def test_instructions_without_a_place():
-    """Template, adapter, messages and version are listed, the system prompt becomes a prompt."""
+    """Template, adapter, messages and version are listed."""
     found = kit_of(
         "FROM x.gguf\nTEMPLATE {{ .Prompt }}\nADAPTER a.gguf\nMESSAGE user hi\n"
         "MESSAGE assistant ho\nREQUIRES 0.14.0\nSYSTEM first\nSYSTEM You are {{ it }}.\n"
@@ -95,7 +95,7 @@ def test_instructions_without_a_place():
     assert left(found).keys() >= {"TEMPLATE", "ADAPTER a.gguf", "MESSAGE (2)", "REQUIRES 0.14.0"}
     assert "ANOTHER MODEL" in left(found)["ADAPTER a.gguf"].why
     assert found.kit["prompts"] == {"system": {"file": "prompts/system.jinja"}}
-    assert found.files["prompts/system.jinja"] == '{{ "You are {{ it }}." }}'
+    assert found.files["prompts/system.jinja"] == '{{ "You are {{ it }}." }}\n'
     assert found.kit["model"]["license"] == "Apache-2.0"
 
 
@@ -159,11 +159,36 @@ def test_a_template_that_only_ollama_has():
     assert "cannot chat" not in left(kit_of("FROM x.gguf\nTEMPLATE {{ .Prompt }}"))["TEMPLATE"].why
 
 
-def test_a_system_prompt_is_not_sent_by_itself():
-    """It is a prompt of the kit, and the list says that callers must name it."""
-    found = kit_of("FROM x.gguf\nSYSTEM Be brief.")
-    assert found.files["prompts/system.jinja"] == "Be brief."
-    assert "callers name the prompt system" in left(found)["SYSTEM"].instead
+def test_a_system_prompt_is_pinned():
+    """As in Ollama: the last SYSTEM, where a caller sends no system message."""
+    found = kit_of("FROM x.gguf\nSYSTEM Be long.\nSYSTEM Be brief.")
+    assert found.files["prompts/system.jinja"] == "Be brief.\n"
+    assert found.kit["system_prompt"] == {"prompt": "system", "placement": "default"}
+    assert "From SYSTEM" in found.comments[("system_prompt",)]
+    assert "SYSTEM" not in left(found)
+
+
+def test_a_system_prompt_that_is_empty():
+    """It takes back an earlier one."""
+    found = kit_of('FROM x.gguf\nSYSTEM Be long.\nSYSTEM ""')
+    assert "system_prompt" not in found.kit
+    assert found.kit["prompts"] == {}
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("", "cannot chat"),
+        ("{{ messages[0].content }}{{ raise_exception('no') if messages[1] }}", "system messages"),
+    ],
+)
+def test_a_system_prompt_that_the_model_cannot_read(template, why):
+    """It is a prompt of the kit, and the list says why it is not pinned."""
+    metadata = {"general.architecture": "llama"}
+    found = kit_of("FROM x.gguf\nSYSTEM Hi.", {**metadata, "tokenizer.chat_template": template})
+    assert found.files["prompts/system.jinja"] == "Hi.\n"
+    assert "system_prompt" not in found.kit
+    assert why in left(found)["SYSTEM"].why
 
 
 def test_stop_texts_keep_their_spaces_and_line_breaks():

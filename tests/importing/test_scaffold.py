@@ -20,7 +20,11 @@ def test_a_kit_of_each_engine_has_its_folders_name(tmp_path, engine):
     form = yaml.safe_load(file.read_text())
     assert (form["name"], form["runtime"]["engine"]) == ("my-kit", engine)
     assert json.loads((file.parent / "kit.schema.json").read_text()) == SCHEMA
-    left = [path for path in file.parent.rglob("*.jinja") if path.parent.name != "prompts"]
+    left = [
+        path
+        for path in file.parent.rglob("*.jinja")
+        if path.parent.name not in {"prompts", "model"}
+    ]
     assert left == []
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mealkit.lock.compare import Change, compare
+from mealkit.lock.compare import Change, compare, without_restatements
 
 
 def changes(before, after):
@@ -75,4 +75,26 @@ def test_texts_of_one_line_are_told_whole():
 
 def test_a_change_is_written_as_json():
     """Path, before and after."""
-    assert Change("a", 1, None).as_json() == {"path": "a", "before": 1, "after": None}
+    assert Change("a", 1, None).as_json() == {
+        "path": "a",
+        "before": 1,
+        "after": None,
+        "effect": "may-change",
+    }
+
+
+def test_what_restates_another_change_is_left_out():
+    """A digest beside its text, a file name beside its version, a request beside what it led to."""
+    paths = [
+        *("prompts.a.sha256", "prompts.a.text:2", "code.h.py.text:1", "code.h.py.sha256"),
+        *("engine.packages.x.version", "engine.packages.x.filename", "engine.packages.x.sha256"),
+        *("model.files.w.sha256", "model.files.w.size_bytes", "requests.packages"),
+        "engine.requested",
+    ]
+    told = without_restatements([Change(path, 1, 2) for path in paths])
+    assert [change.path for change in told] == [
+        *("prompts.a.text:2", "code.h.py.text:1", "engine.packages.x.version"),
+        "model.files.w.sha256",
+    ]
+    alone = [Change("requests.packages", 1, 2)]
+    assert without_restatements(alone) == alone

@@ -238,6 +238,7 @@ def test_a_modelfile(home, tmp_path):
     assert kit.runtime.engine == "llama-cpp"
     assert kit.hyperparameters["max_length"] == 128
     assert kit.hyperparameters["chat_template"] == "model"
+    assert kit.system_prompt.placement == "default"
     assert (made.path.parent / "wheels" / "README.md").is_file()
 
 
@@ -277,7 +278,9 @@ def test_a_modelfile_in_utf_16_and_a_long_template(home, tmp_path):
     made = import_kit(tmp_path / "kit", "modelfile", source, engine=None, home=home)
     kit = load_kit(made.path, allowed=[tmp_path]).kit
     assert kit.hyperparameters["chat_template"] == "model"
-    assert (made.path.parent / "prompts" / "system.jinja").read_text() == "Be brief.\nNever guess."
+    assert (
+        made.path.parent / "prompts" / "system.jinja"
+    ).read_text() == "Be brief.\nNever guess.\n"
 
 
 def test_a_modelfile_of_a_gguf_in_parts(home, tmp_path):

@@ -10,13 +10,15 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes.graphs import little_graph
 from fakes.hub_server import REPO
 from fakes.little import Heard, edit_kit, offline_environment, safetensors
 from fakes.wheels import write_wheel
 
 from mealkit.digest import Digest
-from mealkit.errors import KitError, LockError, MealkitError, SourceError
+from mealkit.errors import KitError, LockError, MealkitError, Owner, Problem, SourceError
 from mealkit.lock.resolve import Upgrade
+from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import build_kit, render_kit
 from mealkit.pipeline.image.naming_builds import Taken
 from mealkit.pipeline.image.outputs import Outputs
@@ -25,6 +27,21 @@ from mealkit.pipeline.kit.locking import LockReport, check_lock, lock_kit
 from mealkit.recipe.lock import read_lock
 
 NOTHING: frozenset[Upgrade] = frozenset()
+
+_FILES = ["model.safetensors", "config.json", "tokenizer.json", "model.onnx"]
+
+
+def complete(folder: Path) -> None:
+    """Give a little kit the files that its engine needs."""
+    (folder / "weights" / "tokenizer.json").write_text("{}")
+    (folder / "weights" / "model.onnx").write_bytes(little_graph())
+    edit_kit(folder, lambda form: form["model"]["weights"][0].update(files=_FILES))
+
+
+def problems_of_check(folder: Path, home: Home) -> tuple[Problem, ...]:
+    with pytest.raises(KitError) as raised:
+        check_kit(folder, home)
+    return raised.value.problems
 
 
 def lock(folder, home, upgrade=NOTHING, progress=None) -> LockReport:
@@ -142,6 +159,7 @@ def test_who_answers_for_a_kit_is_no_part_of_its_recipe(kit, home):
 
 def test_changed_weights_are_drift_and_are_locked_without_being_asked(kit, home, build):
     """Another file under the same name is named with both digests, by every verb."""
+    complete(kit)
     before = Digest.of((kit / "weights" / "model.safetensors").read_bytes())
     lock(kit, home)
     build(kit)
@@ -428,15 +446,19 @@ def test_a_check_names_every_file_and_every_requirement_at_once(kit, home):
     assert all(":" in item.where for item in raised.value.problems)
 
 
-def test_a_missing_local_file_is_told(kit, home):
-    """It may still have to be made, as in a new kit; with a mirror, it is no problem."""
-    entry = {"files": ["config.json", "later.json"]}
+def test_a_missing_local_file_is_a_problem(kit, home):
+    """The script of the kit that makes it is named; with a mirror, it is no problem."""
+    complete(kit)
+    entry = {"files": [*_FILES, "later.json"]}
     edit_kit(kit, lambda form: form["model"]["weights"][0].update(entry))
-    (warning,) = check_kit(kit, home).warnings
-    assert warning.code == "SOURCE_NOT_FOUND"
-    assert "there is no later.json" in warning.message
+    (missing,) = problems_of_check(kit, home)
+    assert (missing.code, missing.owner) == ("SOURCE_NOT_FOUND", Owner.KIT_AUTHOR)
+    assert "there is no later.json" in missing.message
+    (kit / "make_it.sh").write_text("echo > weights/later.json\n")
+    (named,) = problems_of_check(kit, home)
+    assert named.hint == f"make it: bash {kit / 'make_it.sh'}"
     mirror = {"source": "http", "url": "http://127.0.0.1:9/models"}
-    entry = {"files": ["config.json"], "mirrors": [mirror]}
+    entry = {"files": _FILES, "mirrors": [mirror]}
     edit_kit(kit, lambda form: form["model"]["weights"][0].update(entry))
     assert check_kit(kit, home).stale is None
     (kit / "weights" / "config.json").unlink()

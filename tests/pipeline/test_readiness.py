@@ -164,11 +164,12 @@ def test_an_interpreter_that_this_machine_cannot_run(kit_that, home):
 
 @pytest.mark.docker
 def test_a_container_that_is_killed_for_memory(kit_that, home):
-    """The limit that it ran into is told."""
+    """Its limit is what the kit asks for, so its author is asked to state more."""
     error = end_of(kit_that(EATS, memory="64MiB"), "docker", home)
     (problem,) = error.problems
-    assert (problem.code, problem.owner) == ("ENGINE_OUT_OF_MEMORY", "platform")
-    assert problem.required == "more than the limit of 64.0 MiB"
+    assert (problem.code, problem.owner) == ("ENGINE_MEMORY_STATED", "kit-author")
+    assert problem.measured == "all of the limit of 64.0 MiB in use"
+    assert problem.required == "more than 64.0 MiB, which the kit asks for"
     assert error.exit_code == 11
 
 

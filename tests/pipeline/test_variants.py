@@ -129,12 +129,12 @@ def test_the_index_is_listed_and_looked_at(pair, home, build):
 def test_a_kit_is_compared_with_its_index(pair, home, build):
     """No difference where there is none; else it is told of the variant that it is in."""
     build(pair)
-    assert diff(str(pair), "little:1.0.0", home) == []
+    assert diff(str(pair), "little:1.0.0", home).changes == ()
     edit_kit(pair, lambda form: form["hyperparameters"].update(pooling="cls"))
-    paths = [change.path for change in diff("little:1.0.0", str(pair), home)]
+    paths = [change.path for change in diff("little:1.0.0", str(pair), home).changes]
     assert "hyperparameters.pooling" in paths
     edit_kit(pair, lambda form: form["hardware"].update(architectures=["amd64"]))
-    assert "variants" in [change.path for change in diff("little:1.0.0", str(pair), home)]
+    assert "variants" in [change.path for change in diff("little:1.0.0", str(pair), home).changes]
 
 
 def test_each_machine_is_told_its_own_variants_needs(pair, home, build):

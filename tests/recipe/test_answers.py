@@ -5,7 +5,16 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, answer_part, classification
+from mealkit.recipe.answers import (
+    CHANGES_ANSWERS,
+    DECIDES_ANSWERS,
+    KEEPS_ANSWERS,
+    Effect,
+    answer_part,
+    classification,
+    deciding_part,
+    part_of,
+)
 
 
 class Inner(BaseModel):
@@ -51,3 +60,45 @@ def test_a_field_has_exactly_one_marker(name, count):
         classification(Unmarked, name)
     with pytest.raises(TypeError):
         answer_part(Unmarked())
+
+
+class Item(BaseModel):
+    """An item of a list."""
+
+    name: Annotated[str, CHANGES_ANSWERS]
+    value: Annotated[int, DECIDES_ANSWERS]
+    size: Annotated[int, KEEPS_ANSWERS] = 0
+
+
+class Marked(BaseModel):
+    """A form with every mark."""
+
+    items: Annotated[tuple[Item, ...], DECIDES_ANSWERS] = ()
+    below: Annotated[Item | None, CHANGES_ANSWERS] = None
+    free: Annotated[dict[str, Any], DECIDES_ANSWERS] = {}
+    note: Annotated[str | None, DECIDES_ANSWERS] = None
+
+
+def test_only_what_decides_answers_is_kept():
+    """A mark that is weaker above counts; empty fields are left out, so new ones change nothing."""
+    item = Item(name="a", value=1, size=2)
+    assert deciding_part(Marked(items=(item,), below=item)) == {"items": [{"value": 1}]}
+    assert deciding_part(Marked(free={"x": None})) == {"free": {"x": None}}
+
+
+def test_a_value_is_split_by_effect():
+    """Each leaf is in one part, by the weakest mark above it; items keep their names."""
+    item = Item(name="a", value=1, size=2)
+    form = Marked(items=(item,), below=item, free={"x": [1]})
+    assert part_of(form, Effect.CHANGES) == {
+        "items": [{"name": "a", "value": 1}],
+        "free": {"x": [1]},
+    }
+    assert part_of(form, Effect.MAY_CHANGE) == {
+        "items": [{"name": "a"}],
+        "below": {"name": "a", "value": 1},
+    }
+    assert part_of(form, Effect.KEEPS) == {
+        "items": [{"name": "a", "size": 2}],
+        "below": {"size": 2},
+    }

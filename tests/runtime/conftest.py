@@ -39,6 +39,7 @@ from mealkit.recipe.lock_records import About, LockedPrompt, Requests
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.requirements import Requirements
 from mealkit.recipe.serving_settings import Serving
+from mealkit.recipe.system_prompt import SystemPrompt
 
 MODEL_NAME = "stand-in"
 WEIGHTS = {"model.bin": bytes(range(256)) * 40_000, "sub/tokenizer.json": b"{}"}
@@ -94,6 +95,7 @@ def _make_lock(
     prompts: dict[str, tuple[str, tuple[str, ...]]] | None = None,
     engine: str = "onnx",
     environment: Mapping[str, str] | None = None,
+    system_prompt: dict[str, Any] | None = None,
 ) -> Lock:
     files = tuple(
         LockedFile(
@@ -129,6 +131,9 @@ def _make_lock(
             )
             for name, (text, variables) in (prompts or {"query": ("hello", ())}).items()
         },
+        system_prompt=(
+            SystemPrompt.model_validate_json(json.dumps(system_prompt)) if system_prompt else None
+        ),
         code={},
         hyperparameters=hyperparameters or {"max_length": 16},
         overrides={name: Override(**bounds) for name, bounds in (overrides or {}).items()},

@@ -1,6 +1,6 @@
 """The build side of the llama-cpp engine: GGUF on the CPU, in the worker's process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,6 +9,8 @@ from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe, Values, tokenizer_features
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
 from mealkit.engines.llama_cpp.traits import TRAITS
+from mealkit.engines.needed_files import NeededFiles, named_template
+from mealkit.engines.new_kits import CHAT_GGUF, NewKit
 from mealkit.engines.other_values import (
     EVERY_OTHER,
     Other,
@@ -124,6 +126,13 @@ def _demand(use: Use) -> Demand | None:
     )
 
 
+def _needed_files(task: Task, hyperparameters: Values, settings: Values) -> Iterator[NeededFiles]:
+    """Yield the GGUF, which has the tokenizer and the description, too."""
+    yield NeededFiles("the model", ((str(settings["model"]),),), setting="model")
+    if task is Task.GENERATION:
+        yield from named_template(hyperparameters)
+
+
 def _suits(model: Published) -> int:
     """Return 3 for a GGUF that was named, or if there are no safetensors."""
     formats = model.bytes_by_format
@@ -161,9 +170,14 @@ RECIPE = Recipe(
     memory_bytes=256 * 1024 * 1024,
     features=tokenizer_features,
     check=_problems,
+    needed_files=lambda *of: tuple(_needed_files(*of)),
     demand=_demand,
     computes_in="fp16",
     traits=TRAITS,
+    new_kits={
+        Task.GENERATION: CHAT_GGUF,
+        Task.EMBEDDINGS: NewKit("vectors of a tiny Llama, which mean nothing", CHAT_GGUF.files),
+    },
     is_usual_for=lambda weights, _generates: weights == "gguf",
     published_models=PublishedModels(
         weights="gguf",

@@ -1,16 +1,27 @@
 """The build side of the onnx engine: onnxruntime on the CPU with pinned ONNX graphs."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from mealkit.engines.demand import Use
-from mealkit.engines.engine import Recipe, tokenizer_features
+from mealkit.engines.engine import Recipe, Values, tokenizer_features
 from mealkit.engines.hyperparameters import (
     ClassificationHyperparameters,
     EmbeddingHyperparameters,
     GenerationHyperparameters,
     RerankingHyperparameters,
+)
+from mealkit.engines.needed_files import NeededFiles, named_template
+from mealkit.engines.new_kits import (
+    CHAT,
+    CHAT_GRAPH,
+    LABELS,
+    RANKING,
+    SENTENCES,
+    SENTENCES_GRAPH,
+    graph_of,
 )
 from mealkit.engines.onnx.traits import TRAITS
 from mealkit.engines.other_values import another_file, kept
@@ -48,6 +59,19 @@ def _demand(use: Use) -> Demand | None:
         # Its CPU kernels compute in 32 bits, and it converts constants when it loads.
         float_bytes=4,
     )
+
+
+def _needed_files(task: Task, hyperparameters: Values, settings: Values) -> Iterator[NeededFiles]:
+    """Yield the graph, the tokenizer, and what describes the graph for a task."""
+    yield NeededFiles("the graph", ((str(settings["graph"]),),), setting="graph")
+    yield NeededFiles("the tokenizer", (("tokenizer.json",),))
+    if task is Task.CLASSIFICATION:
+        yield NeededFiles("the names of the labels (id2label)", (("config.json",),))
+    if task is Task.GENERATION:
+        yield NeededFiles(
+            "the graph's description for onnxruntime-genai", (("genai_config.json",),)
+        )
+        yield from named_template(hyperparameters)
 
 
 def _suits(model: Published) -> int:
@@ -93,6 +117,13 @@ RECIPE = Recipe(
     features=tokenizer_features,
     demand=_demand,
     traits=TRAITS,
+    new_kits={
+        Task.GENERATION: CHAT.with_files(CHAT_GRAPH),
+        Task.EMBEDDINGS: SENTENCES.with_files(SENTENCES_GRAPH),
+        Task.CLASSIFICATION: LABELS.with_files(graph_of("tiny-classifier")),
+        Task.RERANKING: RANKING.with_files(graph_of("tiny-reranker")),
+    },
+    needed_files=lambda *of: tuple(_needed_files(*of)),
     published_models=PublishedModels(
         weights="onnx",
         suits=_suits,

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, StringConstraints
 from mealkit.engines.engine import Recipe, Values
 from mealkit.engines.handler_source import Handler, handler_problems
 from mealkit.engines.imported_modules import unprovided_modules
+from mealkit.engines.new_kits import NewKit
 from mealkit.engines.other_values import ANOTHER_SEED, Other, Pinned, Salted, kept
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
@@ -158,6 +159,7 @@ RECIPE = Recipe(
     memory_factor=1.5,
     memory_bytes=1024 * 1024 * 1024,
     needs_weights=False,
+    new_kits={Task.PREDICTION: NewKit("a paper's own code: how easy a text is to read")},
     check=check_code,
     warn=_excluded_imports,
 )

@@ -6,6 +6,7 @@ meant for the caller, with its message, as it is in a validator of pydantic. Imp
 standard library.
 """
 
+import os
 import re
 import sys
 import traceback
@@ -36,7 +37,7 @@ def start_failure(error: BaseException, code_root: Path, doing: str) -> MealkitE
     """Return the problem of code that failed before any request, with the exception's message."""
     traceback.print_exception(error)
     where = _syntax_line(error, code_root) or line_of(error, code_root)
-    hint = None
+    hint = f"correct {where}" if where else None
     if isinstance(error, ModuleNotFoundError):
         hint = (
             "name its package in runtime.requirements, or its file in runtime.code; or delete it"
@@ -53,8 +54,13 @@ def request_failure(error: BaseException, code_root: Path) -> MealkitError:
     """
     if _refuses(error, code_root):
         return failures([refusal_problem(error, "input")])
-    sys.stderr.write("\n".join(_log_lines(error, code_root)) + "\n")
     where = line_of(error, code_root)
+    if os.environ.get("MEALKIT_DEV") == "on":  # the only caller is the author
+        traceback.print_exception(error)
+        lines = "\n".join(_log_lines(error, code_root)).replace(f"{code_root}/", "")
+        hint = f"correct {where}" if where else None
+        return failure("HANDLER_FAILED", lines, where=where, hint=hint)
+    sys.stderr.write("\n".join(_log_lines(error, code_root)) + "\n")
     at = f" at {where}" if where else ""
     name = type(error).__name__
     return failure("HANDLER_FAILED", f"the kit's code raised {name}{at}", where=where)

@@ -30,6 +30,10 @@ class PythonWorker:
         self._handling: Handling | None = None
         self._signature: Signature | None = None
 
+    def prepare(self) -> None:
+        """Import what the author's code does not change, while the gateway starts."""
+        import mealkit.engines.python.signature  # noqa: F401, PLC0415
+
     def load(self, config: WorkerConfig) -> None:
         """Import and load the handler, and read its signature.
 

@@ -12,6 +12,8 @@ from mealkit.engines.hyperparameters import (
     GenerationHyperparameters,
     RerankingHyperparameters,
 )
+from mealkit.engines.needed_files import model_files
+from mealkit.engines.new_kits import CHAT, LABELS, RANKING, SENTENCES
 from mealkit.engines.other_values import EVERY_OTHER, kept
 from mealkit.engines.published_models import (
     Comments,
@@ -130,12 +132,19 @@ RECIPE = Recipe(
     memory_bytes=640 * 1024 * 1024,
     features=tokenizer_features,
     check=_problems,
+    needed_files=model_files([("model.safetensors",), ("model.safetensors.index.json",)]),
     demand=_demand,
     products={
         "transformers": ("huggingface", "transformers"),
         "torch": ("linuxfoundation", "pytorch"),
     },
     traits=TRAITS,
+    new_kits={
+        Task.GENERATION: CHAT,
+        Task.EMBEDDINGS: SENTENCES,
+        Task.CLASSIFICATION: LABELS,
+        Task.RERANKING: RANKING,
+    },
     is_usual_for=lambda weights, generates: weights == "safetensors" and not generates,
     published_models=PublishedModels(
         weights="safetensors",

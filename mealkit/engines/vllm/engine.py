@@ -9,6 +9,8 @@ from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_va
 from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe, Values
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
+from mealkit.engines.needed_files import model_files
+from mealkit.engines.new_kits import CHAT, SENTENCES
 from mealkit.engines.other_values import EVERY_OTHER, instead, kept
 from mealkit.engines.published_models import (
     Comments,
@@ -374,6 +376,11 @@ RECIPE = Recipe(
     settings_memory=_memory_on_cpu,
     features=features,
     check=problems,
+    needed_files=model_files(
+        [("*.safetensors",)],
+        descriptions=[("config.json",), ("params.json",)],
+        tokenizers=[("tokenizer.json",), ("tekken.json",)],
+    ),
     demand=demand,
     products={
         "vllm": ("vllm", "vllm"),
@@ -381,6 +388,7 @@ RECIPE = Recipe(
         "torch": ("linuxfoundation", "pytorch"),
     },
     traits=TRAITS,
+    new_kits={Task.GENERATION: CHAT, Task.EMBEDDINGS: SENTENCES},
     is_usual_for=lambda weights, generates: weights == "safetensors" and generates,
     published_models=PublishedModels(
         weights="safetensors",

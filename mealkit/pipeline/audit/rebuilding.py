@@ -155,9 +155,7 @@ def _rebuilt(
         except Unavailable as error:
             taken.append((layer, error))
             kept[layer] = found
-    task = inputs.progress.task("assembling", None)
-    assembly = assemble(plan, kept, files, LocalLayerStore(store), base, task.advance)
-    task.done()
+    assembly = assemble(plan, kept, files, LocalLayerStore(store), base, inputs.progress)
     return _Rebuilt(image, assembly, is_lean, tuple(taken), tuple(from_image))
 
 

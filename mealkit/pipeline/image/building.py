@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mealkit.assembly.assemble import Assembly, BuiltLayer, assemble, kept_layers, own_weight
+from mealkit.assembly.assemble import Assembly, BuiltLayer, assemble, kept_layers
 from mealkit.assembly.shipped import shipped_library
 from mealkit.digest import Digest
 from mealkit.errors import failure
@@ -21,9 +21,10 @@ from mealkit.pipeline.image.vouching import require_vouched_base
 from mealkit.pipeline.kit.bases import base_image, base_repositories, dockerfile_reference
 from mealkit.pipeline.kit.locking import fresh_lock
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
+from mealkit.pipeline.kit.placeholder_checks import require_no_placeholder
 from mealkit.pipeline.opening_images import this_platform
 from mealkit.plan.layers import Plan
-from mealkit.plan.planning import compiler_for, index_annotations, plan_image
+from mealkit.plan.planning import compiler_for, index_annotations, plan_image, without_kit
 from mealkit.progress import Progress
 from mealkit.recipe.kit import ImageBase
 from mealkit.recipe.lock import Lock
@@ -63,6 +64,7 @@ class BuildReport:
     digest: Digest
     """The digest of the image or of the index."""
     recipe: Digest
+    salt: Digest
     images: tuple[BuiltImage, ...]
     delivered: tuple[str, ...]
 
@@ -101,6 +103,8 @@ def build_opened(
     taken: Taken = Taken.REFUSED,
 ) -> BuildReport:
     """Build the image of an opened kit; otherwise like ``build_kit``."""
+    if places.push:
+        require_no_placeholder(kit)
     for warning in kit.warnings:
         progress.notice(warning)
     lock = fresh_lock(kit, frozen=frozen, home=home, progress=progress)
@@ -123,7 +127,7 @@ def build_opened(
         replaces=taken is Taken.REPLACED,
         uploads=home.uploads,
     )
-    return BuildReport(name, digest, lock.recipe, images, delivered)
+    return BuildReport(name, digest, lock.recipe, lock.salt, images, delivered)
 
 
 def render_kit(  # noqa: PLR0913  as many as the verb has options
@@ -189,6 +193,23 @@ def build_changed(kit: OpenedKit, lock: Lock, home: Home, progress: Progress) ->
         return store.image(str(assembly.image.digest))
 
 
+def build_for_editing(kit: OpenedKit, lock: Lock, home: Home, progress: Progress) -> Image:
+    """Build the image of a plain lock without the kit's own layer, and without a name.
+
+    Only a change of packages, base, weights or data makes another one.
+
+    Raises:
+        SourceError, BuildError, StoreError: as ``build_changed``.
+    """
+    require_vouched_base(kit.parts.kit, lock, home, progress)
+    store = LocalStore(home.store)
+    with store.use(), ExitStack() as bases:
+        plan = without_kit(_plan(lock, lock))
+        assembly = _assembled(kit, lock, lock, store, bases, home, progress, plan)
+        store.put(assembly.image, [])
+        return store.image(str(assembly.image.digest))
+
+
 def image_name(lock: Lock) -> str:
     """Return the name of a kit's image in the local store."""
     return f"{lock.about.name}:{lock.about.version}"
@@ -227,9 +248,10 @@ def _assembled(  # noqa: PLR0913, PLR0917  the kit, its lock, and what the steps
     bases: ExitStack,
     home: Home,
     progress: Progress,
+    plan: Plan | None = None,
 ) -> Assembly:
     """Assemble the image of a plain lock; its base stays open as long as ``bases``."""
-    plan = _plan(lock, compiler)
+    plan = plan or _plan(lock, compiler)
     base = bases.enter_context(_base(kit, plan))
     if base is not None:
         from mealkit.pipeline.image.fetching_layers import Fetching
@@ -240,11 +262,7 @@ def _assembled(  # noqa: PLR0913, PLR0917  the kit, its lock, and what the steps
     kept = kept_layers(plan, layers)
     missing = tuple(layer for layer in plan.layers if layer not in kept)
     inputs = fetch_inputs(kit, lock, missing, home, progress, compiler) if missing else {}
-    weights = [file for layer in missing if (file := own_weight(layer))]
-    task = progress.task("assembling", sum(file.size_bytes for file in weights) or None)
-    assembly = assemble(plan, kept, inputs, layers, base, task.advance)
-    task.done()
-    return assembly
+    return assemble(plan, kept, inputs, layers, base, progress)
 
 
 def _built_image(assembly: Assembly) -> BuiltImage:

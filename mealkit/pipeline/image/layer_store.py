@@ -21,6 +21,7 @@ class LocalLayerStore:
 
     def __init__(self, store: LocalStore) -> None:
         self._store = store
+        self.pieces = store.pieces
 
     def get(self, key: str) -> Layer | None:
         """Return the layer that was made for a key, if its blob is still usable."""
@@ -30,14 +31,14 @@ class LocalLayerStore:
         """Keep a layer for a key."""
         self._store.layers.put(key, layer)
 
-    def write(self, chunks: Iterable[Bytes], size_bytes: int) -> Blob:
+    def write(self, chunks: Iterable[Bytes], size_bytes: int, advance: Advance) -> Blob:
         """Write a blob of at least ``size_bytes`` into the store.
 
         Raises:
             StoreError: the disk has no space for it (``DISK_FULL``); nothing was written.
         """
         require_space(self._store.root, size_bytes)
-        return self._store.add(chunks)
+        return self._store.add(chunks, advance)
 
     def virtual(self, files: Sequence[WeightFile], advance: Advance) -> list[Blob]:
         """Verify files, hash the layers with them, and store how to build these layers.

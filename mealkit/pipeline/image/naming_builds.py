@@ -5,7 +5,7 @@ from enum import Enum, auto
 from itertools import islice
 
 from mealkit.errors import MealkitError, failure
-from mealkit.lock.compare import compare
+from mealkit.lock.compare import compare_locks, without_restatements
 from mealkit.oci.image import Image
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.reference import Reference
@@ -59,8 +59,7 @@ def _differences(before: Sequence[Lock], now: Sequence[Lock]) -> str:
     changes = (
         change.path
         for old, new in zip(before, now, strict=True)
-        for change in compare(old.model_dump(mode="json"), new.model_dump(mode="json"))
-        if not change.path.startswith("recipe")
+        for change in without_restatements(compare_locks(old, new))
     )
     first = list(islice(dict.fromkeys(changes), _MOST_SHOWN + 1))
     more = ", ..." if len(first) > _MOST_SHOWN else ""

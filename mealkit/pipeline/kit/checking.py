@@ -10,7 +10,11 @@ from mealkit.errors import KitError, Problem
 from mealkit.kit.bounds import Bounds
 from mealkit.kit.document import Document
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.kit.code_syntax import syntax_findings
+from mealkit.pipeline.kit.needed_weights import needed_problems
 from mealkit.pipeline.kit.opened_kit import open_kit
+from mealkit.pipeline.kit.placeholder_checks import kit_placeholders
+from mealkit.pipeline.kit.wheel_checks import wheel_problems
 from mealkit.progress import SILENT, Progress
 
 
@@ -35,32 +39,29 @@ def check_kit(
 ) -> CheckReport:
     """Check a kit and every file in its folder, without the network.
 
-    The kit may use its own folder and those in ``allowed``. Warnings are a stale lock and a
-    missing local file, which may still have to be made.
+    The kit may use its own folder and those in ``allowed``. A missing local file is a problem; its
+    hint names the script of the kit that makes it, if there is one.
 
     Raises:
         KitError: all problems of the kit at once.
         LockError: its lock cannot be read.
     """
-    missing: list[Problem] = []
 
     def problems(document: Document) -> list[Problem]:
-        found = _folder_problems(document, home, allowed)
-        missing.extend(item for item in found if item.code == "SOURCE_NOT_FOUND")
-        return [*engine_problems(document), *(item for item in found if item not in missing)]
+        return [*engine_problems(document), *_folder_problems(document, home, allowed)]
 
-    try:
-        kit = open_kit(path, home, allowed, progress, problems)
-    except KitError as error:
-        raise KitError(*error.problems, *missing) from error
+    kit = open_kit(path, home, allowed, progress, problems)
     about = kit.parts.kit
+    code = syntax_findings(kit.parts.code, about.runtime.python)
+    if found := [*code.problems, *needed_problems(kit, home), *wheel_problems(kit)]:
+        raise KitError(*found)
     stale = [kit.stale()] if kit.drift else []
     paths = tuple(change.path for change in kit.drift) if kit.lock else None
     excluded = {
         "runtime.exclude": about.runtime.exclude,
         f"the engine {kit.parts.recipe.name}": kit.parts.recipe.excludes,
     }
-    warnings = (*kit.warnings, *missing, *stale)
+    warnings = (*kit.warnings, *code.warnings, *kit_placeholders(kit), *stale)
     return CheckReport(about.name, about.version, warnings, paths, excluded)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.errors import Problem, failure, failures
 from mealkit.files.whole import write_whole
-from mealkit.lock.compare import Change, compare
+from mealkit.lock.compare import Change, compare_locks, without_restatements
 from mealkit.lock.resolve import Upgrade, resolve
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.kit.code_syntax import syntax_findings
+from mealkit.pipeline.kit.needed_weights import needed_problems
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.kit.resolving_inputs import KitInputs
 from mealkit.progress import SILENT, Progress
@@ -18,10 +20,11 @@ from mealkit.recipe.lock import Lock, lock_bytes
 
 @dataclass(frozen=True, slots=True)
 class LockReport:
-    """The result of locking: the path of the lock, its recipe, and the changes in it."""
+    """The result of locking: the path of the lock, its digests, and the changes in it."""
 
     path: Path
     recipe: Digest
+    salt: Digest
     changes: tuple[Change, ...]
     created: bool
 
@@ -88,13 +91,23 @@ def fresh_lock(kit: OpenedKit, *, frozen: bool, home: Home, progress: Progress) 
 def _locked(
     kit: OpenedKit, upgrade: frozenset[Upgrade], home: Home, progress: Progress
 ) -> tuple[Lock, LockReport]:
+    code = syntax_findings(kit.parts.code, kit.parts.kit.runtime.python)
+    if code.problems:
+        raise failures([*code.problems])
+    for warning in (*code.warnings, *needed_problems(kit, home)):
+        progress.notice(warning)
     lock = resolve(kit.parts, KitInputs(kit, home, progress), kit.lock, upgrade)
     if lock.claims or lock.cases:
         from mealkit.pipeline.kit.first_rows import require_testable
 
         require_testable(kit, lock, home)
-    before = kit.lock.model_dump(mode="json") if kit.lock else {}
-    changes = tuple(compare(before, lock.model_dump(mode="json"))) if kit.lock else ()
+    if lock.system_prompt is not None:
+        from mealkit.pipeline.kit.system_role import require_system_role
+
+        require_system_role(kit, lock, home)
+    changes = tuple(without_restatements(compare_locks(kit.lock, lock))) if kit.lock else ()
     if lock != kit.lock:
         write_whole(kit.lock_path, lock_bytes(lock), mode=0o644)
-    return lock, LockReport(kit.lock_path, lock.recipe, changes, created=kit.lock is None)
+    return lock, LockReport(
+        kit.lock_path, lock.recipe, lock.salt, changes, created=kit.lock is None
+    )

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mealkit import __version__
 from mealkit.digest import Digest
+from mealkit.engines.engine import Recipe
 from mealkit.engines.registry import recipe_of
-from mealkit.engines.typed_parts import check_engine_parts, engine_problems
+from mealkit.engines.typed_parts import EngineParts, check_engine_parts, engine_problems
 from mealkit.errors import KitError, Problem, failure, failures, problem
 from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.document import Document
@@ -22,6 +23,7 @@ from mealkit.lock.claim_check import claim_problems
 from mealkit.lock.compare import Change
 from mealkit.lock.contract_check import contract_problems, contract_warnings
 from mealkit.lock.drift import drift, needs_network
+from mealkit.lock.hardware_check import hardware_problems
 from mealkit.lock.kit_parts import KitParts
 from mealkit.lock.operations_check import operations_problems
 from mealkit.lock.resolve import offline_lock, requests_of
@@ -78,6 +80,17 @@ class OpenedKit:
         Raises:
             LockError: ``LOCK_MISSING``, or ``LOCK_STALE`` if an input must be resolved again.
         """
+        lock = self.lock_as_far_as_known()
+        if not self.is_resolved:
+            raise failures([self.stale()])
+        return lock
+
+    def lock_as_far_as_known(self) -> Lock:
+        """Return the lock of the kit as it is now; what must be resolved again is as it was.
+
+        Raises:
+            LockError: ``LOCK_MISSING``.
+        """
         if self.lock is None:
             raise failure(
                 "LOCK_MISSING",
@@ -85,8 +98,6 @@ class OpenedKit:
                 where=str(self.lock_path),
                 hint=f"mealkit lock {self.folder}",
             )
-        if not self.is_resolved:
-            raise failures([self.stale()])
         return offline_lock(self.parts, self.lock) if self.drift else self.lock
 
     def stale(self) -> Problem:
@@ -128,16 +139,17 @@ def open_kit(
     named = kit if isinstance(kit, KitFolder) else kit_named(str(kit))
     loaded = load_kit(named.path, check, allowed=allowed)
     engine = check_engine_parts(loaded)
+    recipe = recipe_of(loaded.kit.runtime.engine)
     problems = [
         *engine.problems,
-        *_prompt_problems(loaded),
+        *_prompt_problems(loaded, engine, recipe),
         *claim_problems(loaded.kit, engine.task, loaded.where),
         *contract_problems(loaded.kit, engine.task, loaded.where),
         *operations_problems(loaded.kit, engine.task, loaded.where),
+        *hardware_problems(loaded.kit, loaded.where),
     ]
     if problems:
         raise failures(problems)
-    recipe = recipe_of(loaded.kit.runtime.engine)
     features = recipe.features(engine.task, engine.hyperparameters, engine.settings)
     parts = KitParts(
         kit=loaded.kit,
@@ -263,12 +275,19 @@ def lock_at(file: LockFile) -> Lock:
     return lock
 
 
-def _prompt_problems(loaded: LoadedKit) -> list[Problem]:
-    if not loaded.prompts:
-        return []
-    from mealkit.assembly.prompt_check import prompt_problems
+def _prompt_problems(loaded: LoadedKit, engine: EngineParts, recipe: Recipe) -> list[Problem]:
+    kit = loaded.kit
+    found: list[Problem] = []
+    if loaded.prompts:
+        from mealkit.assembly.prompt_check import prompt_problems
 
-    return prompt_problems(loaded.kit, loaded.prompts)
+        found += prompt_problems(kit, loaded.prompts)
+    if kit.system_prompt and not engine.problems:
+        from mealkit.assembly.system_prompt_check import system_prompt_problems
+
+        features = recipe.features(engine.task, engine.hyperparameters, engine.settings)
+        found += system_prompt_problems(kit, engine.task, features, loaded.prompts, loaded.where)
+    return found
 
 
 def _local_wheels(paths: Sequence[Path]) -> dict[str, Digest]:

@@ -12,7 +12,7 @@ from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.kit.supplies import open_dataset_supplies, open_supplies
 from mealkit.progress import SILENT_TASK, Progress
 from mealkit.recipe.claims import LockedDataset
-from mealkit.recipe.kit import Base, Kit
+from mealkit.recipe.kit import Base, DebianBase, Kit
 from mealkit.recipe.lock import LockedBase, LockedDebianBase, LockedWheel, ModelShape
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.publisher_signature import LockedSignature
@@ -76,8 +76,17 @@ class KitInputs:
             f"resolving packages for {target.architecture}: {', '.join(requirements)}"
         )
         return resolve_packages(
-            requirements, target, excludes=excludes, wheels=self._kit.local_wheels
+            requirements,
+            target,
+            excludes=excludes,
+            wheels=self._kit.local_wheels,
+            places=self._places(),
         )
+
+    def _places(self) -> dict[str, str]:
+        """Return the line of kit.yaml of each of the kit's own requirements."""
+        lines = enumerate(self._kit.parts.kit.runtime.requirements)
+        return {line: self._kit.where(("runtime", "requirements", index)) for index, line in lines}
 
     def dependents(
         self,
@@ -120,8 +129,14 @@ class KitInputs:
             mirrors=debian_mirrors(),
             cache=self._home.indexes,
             memory=DebianMemory(self._home.debian),
+            places={python: self._kit.where(("runtime", "python")), **self._debian_places(base)},
         )
         return LockedDebianBase(suite=base.suite, packages=packages)
+
+    def _debian_places(self, base: DebianBase) -> dict[str, str]:
+        named = enumerate(base.packages)
+        place = ("runtime", "base", "packages")
+        return {name: self._kit.where((*place, index)) for index, name in named}
 
 
 @contextmanager

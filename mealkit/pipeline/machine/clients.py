@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from mealkit.containers.byte_connection import ByteConnection
 from mealkit.containers.container import Container, Exit, Restart, RunSpec
 from mealkit.containers.container_files import ContainerContents
 from mealkit.deploy.deployment import LABEL_DEPLOYMENT, container_name
@@ -38,6 +39,10 @@ class ContainerClient(Protocol):
 
     def state(self, name: str) -> Container:
         """Read the state of one container again."""
+        ...
+
+    def connection(self, name: str, seconds: float) -> ByteConnection:
+        """Return a connection to a kit that has no port of this machine."""
         ...
 
     def process(self, name: str) -> int | None:

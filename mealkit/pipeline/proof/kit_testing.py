@@ -144,13 +144,13 @@ def test_running(
     """
     failed = True
     try:
-        key = _key(key_file)
+        key = api_key_in(key_file)
         tester = Tester(TestOptions(journals=home.journals), home, progress, listener, key)
         result = judged_run(report, request, tester)
         failed = bool(result.failed)
     finally:
         if failed:
-            _stop(report.name, home)
+            stop_quietly(report.name, home)
     return result
 
 
@@ -164,15 +164,15 @@ def _started(request: TestRequest, tester: Tester) -> Report:
     name = f"test-{uuid.uuid4().hex[:12]}"
     run = replace(request.run, name=name, port=0, address="127.0.0.1", keys=None)
     try:
-        with _terminable():
+        with terminable():
             return judged_run(run_kit(run, home, tester.progress), run, tester)
     finally:
         # Also one that did not become ready in time, and after Ctrl-C.
-        _stop(name, home)
+        stop_quietly(name, home)
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Let SIGTERM, with which CI ends a job, unwind like Ctrl-C, so that the kit is stopped."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -184,7 +184,8 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _stop(name: str, home: Home) -> None:
+def stop_quietly(name: str, home: Home) -> None:
+    """Stop a kit that a command has started for itself, if it runs."""
     with suppress(MealkitError):
         stop_kit(name, timeout_seconds=_STOP_SECONDS, home=home)
 
@@ -217,7 +218,7 @@ def _running_here(name: str, request: TestRequest, tester: Tester) -> Report:
     container = client_of(name, home).state(name)
     target = Target(
         container.url,
-        key=_key(request.key_file),
+        key=api_key_in(request.key_file),
         machine=machine_of(host_facts(home)),
     )
     return _asked(request, tester, target, name)
@@ -226,7 +227,7 @@ def _running_here(name: str, request: TestRequest, tester: Tester) -> Report:
 def _at_address(request: TestRequest, tester: Tester) -> Report:
     from mealkit.web.trust import tls_context
 
-    address, key = request.run.target.rstrip("/"), _key(request.key_file)
+    address, key = request.run.target.rstrip("/"), api_key_in(request.key_file)
     parts = checked_address(address)
     is_plain = parts.scheme == "http" and not is_loopback(parts.hostname or "")
     if key and is_plain and not {parts.hostname, parts.netloc} & set(request.plain_hosts):
@@ -281,7 +282,7 @@ def _with_recipe(found: RecipeToTest, tester: Tester, target: Target, name: str 
     return run_tests(found.lock, target, paths, options, tester.listener)
 
 
-def _key(file: Path | None) -> str | None:
+def api_key_in(file: Path | None) -> str | None:
     """Read an API key from a file, never from the command line, which other users see.
 
     Raises:

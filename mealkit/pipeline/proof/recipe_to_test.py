@@ -31,6 +31,8 @@ from mealkit.recipe.lock import Lock, first_fault, read_lock
 from mealkit.stores.local import LocalStore
 
 _ASK_SECONDS = 30.0
+# A lock states them about itself; one without the texts of its code has others.
+_DIGESTS = frozenset({"recipe", "salt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _stated(form: dict[str, Any], recipe: str, where: str) -> RecipeToTest:
             raise _not_a_lock(error.problems[0].message, where) from error
     try:
         blank = {path: {**item, "text": "\n"} for path, item in code.items()}
-        form = {name: value for name, value in form.items() if name != "recipe"}
+        form = {name: value for name, value in form.items() if name not in _DIGESTS}
         lock = Lock.model_validate_json(json.dumps({**form, "code": blank}))
     except ValidationError as error:
         raise _not_a_lock(first_fault(error), where) from error

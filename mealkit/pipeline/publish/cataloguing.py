@@ -172,6 +172,7 @@ def _entry(reference: Reference, kit: KitImage, trust: Trust) -> Entry:
         reference=str(Reference(reference.registry, reference.repository, reference.tag)),
         digest=kit.subject.digest,
         recipe=lock.recipe,
+        salt=lock.salt,
         description=about.description,
         owner=about.owner,
         license=about.license,

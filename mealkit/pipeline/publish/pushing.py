@@ -14,11 +14,16 @@ from mealkit.oci.image import Image, with_parts
 from mealkit.oci.index import ImageIndex, index_of
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.image_lock import kit_layer, lock_of
 from mealkit.pipeline.image.naming_builds import Taken
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.image.uploading import Uploaded, upload
 from mealkit.pipeline.kit.bases import base_repositories
 from mealkit.pipeline.kit.opened_kit import open_kit
+from mealkit.pipeline.kit.placeholder_checks import (
+    require_locked_without,
+    require_no_placeholder,
+)
 from mealkit.pipeline.opening_images import open_source
 from mealkit.pipeline.publish.packing import PackPlace, packed, push_modelpack, weights_repositories
 from mealkit.pipeline.signatures.signing import sign_before_push
@@ -61,6 +66,7 @@ def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploade
     """Push what a target names to a reference; a kit is built first.
 
     Raises:
+        KitError: the kit has an example's owner or licence (``KIT_PLACEHOLDER``).
         MealkitError: the kit or the image cannot be read, or ``upload`` fails.
     """
     place = registry_named(request.reference)
@@ -112,6 +118,13 @@ def _digests(content: Image | ImageIndex) -> list[Digest]:
     return [item.descriptor.digest for item in with_parts(content)]
 
 
+def _require_no_placeholder(content: Image | ImageIndex, name: str) -> None:
+    """Raise if an image was built from a kit with an example's owner or licence."""
+    for image in content.images if isinstance(content, ImageIndex) else (content,):
+        if kit_layer(image) is not None:
+            require_locked_without(lock_of(image), name)
+
+
 @contextmanager
 def _opened(
     request: PushRequest, home: Home, progress: Progress
@@ -119,6 +132,7 @@ def _opened(
     """Open the content to push; also yield repositories that may have its layers."""
     match kit_or_image_named(request.target):
         case KitFolder() as kit:
+            require_no_placeholder(open_kit(kit, home, request.allowed, progress))
             report = build_kit(
                 kit.text,
                 frozen=request.frozen,
@@ -133,7 +147,9 @@ def _opened(
         case StoredName() | StoredDigest() | LayoutFolder() | ArchiveFile() as image:
             with open_source(image, home, progress=progress) as (entries, source):
                 (found,) = entries
-                yield content_at(found, source), ()
+                content = content_at(found, source)
+                _require_no_placeholder(content, image.text)
+                yield content, ()
         case RegistryReference() as elsewhere:
             raise failure(
                 "TARGET_UNFIT",

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mealkit.assembly.lean import lean_image, weight_layers
-from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
+from mealkit.containers.container import (
+    LABEL_HOME,
+    LABEL_KEYS,
+    LoadedImage,
+    Mount,
+    RunSpec,
+    UnpackedRoot,
+)
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import image_name
@@ -43,6 +50,8 @@ class Runnable:
     lock: Lock
     built_here: bool
     """Whether it was built from a kit by this command."""
+    stored_as: str | None = None
+    """Its name in the container engine, after ``mealkit-run/``; None: the kit's."""
 
     @property
     def kit(self) -> str:
@@ -95,9 +104,14 @@ def spec_of(
         architecture=_foreign(image),
         labels=image.labels
         | labels(request.overrides)
-        | {"dev.mealkit.stop-seconds": str(lock.serving.stop_seconds)},
+        | {
+            "dev.mealkit.stop-seconds": str(lock.serving.stop_seconds),
+            LABEL_HOME: home.id,
+            LABEL_KEYS: "required" if request.keys else "none",
+        },
         stop_seconds=lock.serving.stop_seconds,
         records=records,
+        is_published=request.is_published,
     )
 
 
@@ -154,7 +168,7 @@ def _content(
 
     task = progress.task("loading", sum(layer.blob.size_bytes for layer in image.layers))
     with client.connected("load the image") as sdk:
-        name = f"mealkit-run/{shown.kit}"
+        name = f"mealkit-run/{shown.stored_as or shown.kit}"
         if not shown.built_here and holder_of(name, image, sdk):
             name = f"mealkit-run/by-digest:{image.digest.hex}"
         report = load(image, [name], sdk, task.advance)

@@ -5,8 +5,10 @@ the client's error. If the image was not built here, its statements count only a
 claims (``runtime.attribution``).
 """
 
+import http.client
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 
 from mealkit.containers.container import Container, Exit
@@ -29,6 +31,8 @@ from mealkit.runtime.life.worker_process import read_problem
 from mealkit.untrusted import UntrustedError, parse_json
 
 _POLL_SECONDS = 0.1
+_POLL_TIMEOUT_SECONDS = 5.0
+_READY = "/v1/health/ready"
 # The signals of operators and the kernel; a crash ends with other signals.
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
 LOG_LINES = 400
@@ -48,6 +52,8 @@ class Trust:
     """Whether its gateway is ours: built by this command, on a base that mealkit builds."""
     memory_bytes: int | None = None
     """Its memory limit."""
+    stated_bytes: int | None = None
+    """The memory that its kit asks for."""
 
     @classmethod
     def of(cls, lock: Lock, *, built_here: bool, memory_bytes: int | None) -> "Trust":
@@ -56,7 +62,7 @@ class Trust:
         claims = (
             Attribution.of(lock) if is_ours else Attribution(runs_own_code=True, uses_gpu=False)
         )
-        return cls(claims, is_ours, memory_bytes)
+        return cls(claims, is_ours, memory_bytes, lock.requirements.memory_bytes)
 
     @classmethod
     def of_image(cls, memory_bytes: int | None) -> "Trust":
@@ -83,15 +89,17 @@ def wait_until_ready(
 
     deadline = time.monotonic() + timeout_seconds
     told = ""
-    with httpx2.Client(timeout=5.0, trust_env=False) as http:
+    with _asked(client, container) as ask:
         while time.monotonic() < deadline:
             try:
-                with http.stream("GET", f"{container.url}/v1/health/ready") as answer:
-                    if answer.status_code == 200:
+                with ask() as (status, chunks):
+                    if status == 200:
                         return
-                    reason = _reason(answer.iter_raw(), deadline)
+                    reason = _reason(chunks, deadline)
             except (httpx2.HTTPError, UntrustedError):
                 reason = told
+            except (http.client.HTTPException, OSError, MealkitError):
+                reason = told  # without a port; a container that has ended is found below
             if reason != told:
                 progress.phase(reason)
                 told = reason
@@ -105,6 +113,32 @@ def wait_until_ready(
         where=container.name,
         hint=f"mealkit logs {container.name}; mealkit stop {container.name}",
     )
+
+
+_Asked = Callable[[], AbstractContextManager[tuple[int, Iterator[bytes]]]]
+
+
+@contextmanager
+def _asked(client: ContainerClient, container: Container) -> Iterator[_Asked]:
+    """Yield what asks for readiness: at the port, or by a connection if the kit has none."""
+    import httpx2
+
+    @contextmanager
+    def at_the_port() -> Iterator[tuple[int, Iterator[bytes]]]:
+        with http_client.stream("GET", container.url + _READY) as answer:
+            yield answer.status_code, answer.iter_raw()
+
+    @contextmanager
+    def without_a_port() -> Iterator[tuple[int, Iterator[bytes]]]:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = client.connection(container.name, _POLL_TIMEOUT_SECONDS)
+        with closing(connection):
+            connection.request("GET", _READY)
+            answer = connection.getresponse()
+            yield answer.status, iter(lambda: answer.read1(4096), b"")
+
+    with httpx2.Client(timeout=_POLL_TIMEOUT_SECONDS, trust_env=False) as http_client:
+        yield at_the_port if container.port else without_a_port
 
 
 def explained(refusal: MealkitError) -> MealkitError:
@@ -159,6 +193,7 @@ def problem_of_end(lines: list[str], how: Exit, what: str, trust: Trust) -> Prob
         signal_name=how.signal,
         killed_for_memory=how.out_of_memory,
         memory_limit_bytes=trust.memory_bytes,
+        memory_stated_bytes=trust.stated_bytes,
     )
     found = recognise(evidence)
     if found is not None:

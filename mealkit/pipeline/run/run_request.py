@@ -34,6 +34,8 @@ class RunRequest:
     """The reasons for overriding blocking findings of the preflight, by code."""
     allowed: tuple[Path, ...] = ()
     """Folders that may contain the kit's files, besides its own folder."""
+    is_published: bool = True
+    """Whether the kit gets a port of this machine; without one only mealkit asks it."""
 
     @property
     def platform(self) -> Platform:

@@ -78,7 +78,11 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
             the one that the container stated, if it stated one.
     """
     access_of(request.address, request.keys)
-    opened = open_to_run(request, home, progress)
+    return run_opened(request, open_to_run(request, home, progress), home, progress)
+
+
+def run_opened(request: RunRequest, opened: Opened, home: Home, progress: Progress) -> RunReport:
+    """Start what was opened; otherwise like `run_kit`."""
     facts = host_facts(home)
     stated = stated_needs(opened, request, home, progress)
     if stated is not None:

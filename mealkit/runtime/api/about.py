@@ -28,6 +28,7 @@ def metadata(
         "kit": about,
         "owner": owner,
         "recipe": str(lock.recipe),
+        "salt": str(lock.salt),
         "image": image and str(image),
         "model": {
             "name": lock.model.name,
@@ -52,6 +53,7 @@ def metadata(
             name: {"sha256": prompt.sha256.hex, "variables": list(prompt.variables)}
             for name, prompt in lock.prompts.items()
         },
+        "system_prompt": _system_prompt(lock),
         "code": {path: code.sha256.hex for path, code in lock.code.items()},
         "versions": {
             "mealkit": lock.mealkit_version,
@@ -61,6 +63,19 @@ def metadata(
         "requirements": lock.requirements.model_dump(mode="json"),
         "limits": limits(lock, served),
         "endpoints": endpoints,
+    }
+
+
+def _system_prompt(lock: Lock) -> dict[str, Any] | None:
+    """Return which prompt every conversation begins with; its text is in the manifest."""
+    pinned = lock.system_prompt
+    if pinned is None:
+        return None
+    prompt = lock.prompts.get(pinned.prompt)
+    return {
+        "prompt": pinned.prompt,
+        "placement": pinned.placement.value,
+        "sha256": prompt and prompt.sha256.hex,
     }
 
 

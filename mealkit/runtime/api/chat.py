@@ -202,18 +202,26 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
         length_check=length_check,
         inputs=chat_inputs(values.get("messages") or (), prompt),
         prompt=prompt.name if prompt else "",
+        system_prompt=_system_prompt(asked, served),
     )
 
 
 def _messages(
     asked: ChatRequest, prompt: NamedPrompt | None, served: ServedModel
 ) -> list[dict[str, Any]]:
+    if prompt is None and not asked.messages:
+        raise failure("REQUEST_INVALID", "messages is missing", where="messages")
     messages = messages_for_worker(asked.messages or [], served)
     if prompt is not None:
         messages.append({"role": "user", "content": fill(served, prompt)})
-    if not messages:
-        raise failure("REQUEST_INVALID", "messages is missing", where="messages")
     return messages
+
+
+def _system_prompt(asked: ChatRequest, served: ServedModel) -> str:
+    """Return what was done with the kit's system prompt, for a header; empty without one."""
+    if served.system is None:
+        return ""
+    return served.system.outcome(message.role for message in asked.messages or ())
 
 
 def _add_likelihoods(body: dict[str, Any], asked: ChatRequest, served: ServedModel) -> None:

@@ -84,6 +84,8 @@ class Asked:
     """The violations of the data contract that do not refuse the request, for a header."""
     prompt: str = ""
     """The name of the kit's prompt that was applied; empty if none was."""
+    system_prompt: str = ""
+    """What was done with the kit's system prompt, for a header; empty without one."""
 
     @property
     def held_bytes(self) -> int:

@@ -39,7 +39,9 @@ class Metadata(AnswerPart):
     owner: dict[str, str]
     """The team that is responsible for the kit."""
     recipe: str
-    """The recipe digest."""
+    """The recipe digest: of everything that can change an answer."""
+    salt: str
+    """The salt digest: of what decides an answer in the first place."""
     image: str | None
     """The image's digest, if it was stated at the start."""
     model: dict[str, Any]
@@ -52,6 +54,8 @@ class Metadata(AnswerPart):
     """The hyperparameters that callers may set, with their bounds."""
     prompts: dict[str, Any]
     """The prompts' digests and variables, by name."""
+    system_prompt: dict[str, Any] | None
+    """The prompt that every conversation begins with, and its placement; null without one."""
     limits: dict[str, Any]
     """The limits for requests."""
     endpoints: list[str]
@@ -63,6 +67,8 @@ class Manifest(AnswerPart):
 
     recipe: str
     """The recipe digest."""
+    salt: str | None = None
+    """The salt digest; older locks do not state it."""
     lock_version: str
     """The version of the lock's format."""
 

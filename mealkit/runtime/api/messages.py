@@ -250,13 +250,14 @@ def refuse_other_media(messages: Any) -> None:
 
 
 def messages_for_worker(messages: list[Any], served: ServedModel) -> list[dict[str, Any]]:
-    """Return messages with each content joined into one text.
+    """Return messages with each content joined into one text, and with the kit's system prompt.
 
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``, they use tools and the engine does not support them.
     """
     plain = [_plain(message, index, served) for index, message in enumerate(messages)]
-    return [dict(message) for message in served.readable(plain)]
+    whole = served.system.placed(plain) if served.system else plain
+    return [dict(message) for message in served.readable(whole)]
 
 
 def _plain(message: Any, index: int, served: ServedModel) -> dict[str, Any]:

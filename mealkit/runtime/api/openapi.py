@@ -75,6 +75,7 @@ def describe(lock: Lock, served: ServedModel) -> dict[str, Any]:
         },
         "x-mealkit": {
             "recipe": str(lock.recipe),
+            "salt": str(lock.salt),
             "model": served.model,
             "task": served.task.value,
             "engine": served.engine,
@@ -222,6 +223,15 @@ HEADERS: dict[str, Any] = {
     },
     "X-Mealkit-Recipe": {
         "description": "The recipe digest: the hash of everything that can change an answer.",
+        "schema": {"type": "string"},
+    },
+    "X-Mealkit-Salt": {
+        "description": "The salt digest: the hash of what decides an answer in the first place.",
+        "schema": {"type": "string"},
+    },
+    "X-Mealkit-System-Prompt": {
+        "description": "What was done with the system prompt of a kit that pins one: added (the "
+        "caller sent none), before or instead (of the caller's own), left-out (for the caller's).",
         "schema": {"type": "string"},
     },
     "X-Request-Id": {

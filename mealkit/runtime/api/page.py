@@ -64,6 +64,7 @@ def page(
         needs_key=needs_key,
         kit=lock.about,
         recipe=str(lock.recipe),
+        salt=str(lock.salt),
         model=lock.model,
         engine=lock.engine,
         endpoints=[
@@ -79,6 +80,7 @@ def page(
         prompts=[
             (name, prompt.variables, prompt.text) for name, prompt in sorted(lock.prompts.items())
         ],
+        system_prompt=lock.system_prompt,
         hyperparameters=[
             (name, plain(value), _open(name, served))
             for name, value in sorted(lock.hyperparameters.items())

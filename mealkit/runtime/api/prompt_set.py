@@ -75,8 +75,8 @@ class Prompts:
 
     def _filled(self, name: str, each: Sequence[Mapping[str, Any]]) -> list[str]:
         # Not at the start: a kit without prompts does not need jinja2.
-        from mealkit.runtime.api.prompt_template import MEMORY_BYTES, WORK  # noqa: PLC0415
         from mealkit.templating.meter import CostMeter  # noqa: PLC0415
+        from mealkit.templating.prompts import MEMORY_BYTES, WORK  # noqa: PLC0415
 
         template = self._templates[name]
         filled: list[str] = []

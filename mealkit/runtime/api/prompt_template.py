@@ -18,10 +18,6 @@ from mealkit.templating.parsing import TemplateRefusedError
 from mealkit.templating.prompts import prompt_environment, read_prompt
 from mealkit.templating.weight import text_bytes
 
-WORK = 500_000
-"""The limit of work for one prompt: some five milliseconds."""
-MEMORY_BYTES = 64 * 1024 * 1024
-"""The limit of memory for all the prompts of one request."""
 # If the values are at most this long, the template causes the cost, not the caller.
 _SMALL_CHARACTERS = 4096
 _SHOWN = 200

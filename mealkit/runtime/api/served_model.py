@@ -14,6 +14,7 @@ from mealkit.recipe.lock import Lock
 from mealkit.recipe.task_endpoints import case_endpoint
 from mealkit.runtime.api.file_schema import has_file
 from mealkit.runtime.api.prompt_set import Prompts
+from mealkit.runtime.api.system_message import SystemMessage
 from mealkit.runtime.api.template_messages import Readable, as_they_are
 from mealkit.runtime.body_limits import BodyLimit, body_limit
 from mealkit.runtime.engine_traits import traits_of
@@ -49,6 +50,8 @@ class ServedModel:
     hyperparameters: Mapping[str, Any]
     overrides: Mapping[str, Override]
     prompts: Prompts
+    system: SystemMessage | None = field(default=None)
+    """The system prompt of each conversation, if the kit pins one."""
     aliases: frozenset[str] = field(default=frozenset())
     """Other names of the model for callers."""
     requires_room: bool = field(default=False)
@@ -79,6 +82,7 @@ class ServedModel:
         Raises:
             LockError: ``LOCK_INVALID``, a prompt is not a template.
         """
+        prompts = Prompts(lock.prompts)
         return cls(
             model=lock.model.name,
             engine=lock.engine.name,
@@ -86,7 +90,8 @@ class ServedModel:
             features=frozenset(lock.engine.features),
             hyperparameters=lock.hyperparameters,
             overrides=lock.overrides,
-            prompts=Prompts(lock.prompts),
+            prompts=prompts,
+            system=SystemMessage.of(lock, prompts),
             aliases=frozenset(lock.serving.model_aliases),
             requires_room=traits_of(lock.engine.name).requires_room,
             binds_only_strict=traits_of(lock.engine.name).binds_only_strict,

@@ -15,7 +15,7 @@ _METHODS = "GET, POST"
 _SECONDS = "7200"
 _READABLE = (
     "Retry-After, X-Mealkit-Budget, X-Mealkit-Budget-Warning, X-Mealkit-Data-Warnings,"
-    " X-Mealkit-Recipe, X-Mealkit-Seed, X-Request-Id"
+    " X-Mealkit-Recipe, X-Mealkit-Salt, X-Mealkit-Seed, X-Mealkit-System-Prompt, X-Request-Id"
 )
 _NAMES = re.compile(r"[A-Za-z0-9-]{1,64}(?: ?, ?[A-Za-z0-9-]{1,64}){0,63}")
 

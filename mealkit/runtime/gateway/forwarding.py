@@ -61,6 +61,8 @@ class Answering:
 
     async def _answer(self, request: Request, reply: Reply) -> None:
         service = self._service
+        if service.settings.is_edited:
+            await service.version_ready()
         service.require_ready()
         limit_seconds = service.lock.serving.timeout_seconds
         try:

@@ -126,6 +126,7 @@ class RequestMiddleware:
     def _mark(self, message: Message, scope: Scope, exchange: Exchange) -> None:
         headers = MutableHeaders(scope=message)
         headers["X-Mealkit-Recipe"] = self._service.recipe
+        headers["X-Mealkit-Salt"] = self._service.salt
         headers["X-Request-Id"] = exchange.request_id
         headers.raw.extend(exchange.headers)
         if self._cors.is_on:

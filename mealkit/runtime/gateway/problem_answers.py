@@ -72,7 +72,7 @@ def new_request_id() -> str:
     return os.urandom(16).hex()
 
 
-def refusal_bytes(problem: Problem, recipe: str, request_id: str) -> bytes:
+def refusal_bytes(problem: Problem, recipe: str, salt: str, request_id: str) -> bytes:
     """Return the whole answer to an unreadable request, after which the connection is closed."""
     body = json.dumps({"error": problem_content(problem, request_id)}).encode()
     status = HTTPStatus(status_of(problem))
@@ -82,6 +82,7 @@ def refusal_bytes(problem: Problem, recipe: str, request_id: str) -> bytes:
         f"Content-Length: {len(body)}",
         f"X-Request-Id: {request_id}",
         f"X-Mealkit-Recipe: {recipe}",
+        f"X-Mealkit-Salt: {salt}",
         "Connection: close",
         "\r\n",
     )

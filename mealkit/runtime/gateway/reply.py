@@ -31,6 +31,7 @@ class Reply:
         self._request_id = request_id
         self._seed: int | None = None
         self._warnings = ""
+        self._system_prompt = ""
         self._form: StreamForm | None = None
         self.wrote_seconds = 0.0
         """When the last event was sent, by the clock of the event loop."""
@@ -41,6 +42,7 @@ class Reply:
         """Prepare the answer to a request that was read."""
         self._seed = asked.seed
         self._warnings = asked.data_warnings
+        self._system_prompt = asked.system_prompt
         self._form = asked.stream_form() if asked.stream_form else None
 
     async def whole(self, body: bytes) -> None:
@@ -110,6 +112,8 @@ class Reply:
             headers.append((b"x-mealkit-seed", b"%d" % self._seed))
         if self._warnings:
             headers.append((b"x-mealkit-data-warnings", self._warnings.encode()))
+        if self._system_prompt:
+            headers.append((b"x-mealkit-system-prompt", self._system_prompt.encode()))
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
 

@@ -68,6 +68,12 @@ _HASHED_BYTES = 256 * 1024
 _HEALTH = frozenset({*LIVE_PATHS, *READY_PATHS})
 _OPENED = {"metrics": (METRICS_PATH,), "docs": (DOCS_PATH, OPENAPI_PATH, START_PATH)}
 
+# How long a call waits for the version of a kit that its author has just saved.
+_VERSION_SECONDS, _VERSION_LOOK_SECONDS = 60.0, 0.01
+_BEFORE_READY = frozenset(
+    {Status.STARTING, Status.PREFLIGHT, Status.VERIFYING, Status.LOADING, Status.WARMING}
+)
+
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
 _UNKNOWN = ("",)
 
@@ -85,6 +91,8 @@ class Service:
     journal: Journal
     recipe: str = field(init=False)
     """The recipe digest, computed once."""
+    salt: str = field(init=False)
+    """The salt digest, computed once."""
     body_limit: BodyLimit = field(init=False)
     """How large a request may be."""
     traits: EngineTraits = field(init=False)
@@ -119,6 +127,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
+        self.salt = str(self.lock.salt)
         self.traits = traits_of(self.lock.engine.name)
         self.attribution = Attribution.of(self.lock)
         self.served = ServedModel.of(self.lock)
@@ -161,6 +170,13 @@ class Service:
         if status is Status.DRAINING:
             raise failure("DRAINING", "the kit is shutting down")
         raise failure("NOT_READY", f"the kit is {status}: {self.lifecycle.snapshot().reason}")
+
+    async def version_ready(self) -> None:
+        """Wait until the version that the kit's author has saved last is ready, or has failed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_VERSION_SECONDS):
+                while self.lifecycle.status in _BEFORE_READY:  # noqa: ASYNC110  it has no event
+                    await asyncio.sleep(_VERSION_LOOK_SECONDS)
 
     def authenticate(self, scope: Scope) -> str:
         """Authenticate the caller, before the body is read; return the key's name.
@@ -314,6 +330,8 @@ class Service:
         exchange.problem = problem
         notes = exchange.notes
         notes["code"] = problem.code
+        if self.settings.is_edited:  # else a log has nothing of what callers sent
+            notes["message"] = problem.message
         # A name that no endpoint has may be a part of the caller's text.
         if problem.where and status_of(problem) < 500 and _PARAMETER.fullmatch(problem.where):
             notes["param"] = problem.where

@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mealkit.addresses import LOOPBACK
+from mealkit.digest import Digest
 from mealkit.errors import (
     CATALOGUE,
     MealkitError,
@@ -28,11 +30,12 @@ from mealkit.errors import (
 )
 from mealkit.runtime.gateway.keys import Keys
 from mealkit.runtime.life import isolation
+from mealkit.runtime.life.edits import Edits, edits_of
 from mealkit.runtime.life.listening import listening, passed_listener
 from mealkit.runtime.life.waiting_server import WaitingServer
 from mealkit.runtime.life.worker_plan import Spawned, WorkerPlan, placed_plan
 from mealkit.runtime.settings import Settings, read_settings
-from mealkit.runtime.state import Lifecycle
+from mealkit.runtime.state import Lifecycle, Status
 from mealkit.runtime.watch.journal import Journal
 
 if TYPE_CHECKING:
@@ -53,9 +56,7 @@ def main(environment: Mapping[str, str], begun: Begun | None = None) -> int:
     listening socket for callers.
     """
     launch = _Launch(environment, begun)
-    for number in _STOP_SIGNALS:
-        # Process 1 has no default actions: without a handler a stop in the first second is lost.
-        signal.signal(number, _leave)
+    _heed_stops()
     try:
         code = launch.serve()
     except MealkitError as error:
@@ -78,16 +79,16 @@ class _Launch:
         self._environment = environment
         self._begun = begun
         self._began = time.monotonic()
+        self._hashed: set[Digest] = set()
 
     def serve(self) -> int:
         settings = self.settings = read_settings(self._environment)
         journal = self.journal = Journal(settings.log_level)
-        lifecycle = Lifecycle(time.monotonic, self._began)
-        lifecycle.listeners.append(lambda moved: journal.info("state", **moved.as_json()))
+        edits = edits_of(self._environment)
         with ExitStack() as stack:
-            plan, worker, opened = self._begun or (None, None, None)
+            _, _, opened = self._begun or (None, None, None)
             listener = stack.enter_context(_listen(settings, self._environment, opened))
-            host, port, *_ = listener.getsockname()
+            host, port = _address_of(listener)
             if passed_listener(self._environment) is not None:
                 # The socket's address, not the setting, decides whether callers need a key.
                 settings = self.settings = replace(settings, host=host)
@@ -95,8 +96,56 @@ class _Launch:
             for what in isolation.missing:
                 journal.warning("isolation", missing=what)
             keys = Keys(settings)
+            if edits is not None:
+                return self._serve_versions(listener, keys, edits)
+            code = self._serve_kit(listener, keys, None)
+            assert code is not None  # noqa: S101  no author edits the kit
+            return code
+
+    def _serve_versions(self, listener: socket.socket, keys: Keys, edits: Edits) -> int:
+        """Serve each version of a kit that its author edits, at the same socket, until a stop.
+
+        A version that cannot start is no end: its problem is the answer, until the next one.
+        """
+        while True:
+            _heed_stops()
+            self.journal.info("version", name=edits.begin())
+            self._began = time.monotonic()
+            try:
+                with listener.dup() as own:  # the server closes its socket
+                    code = self._serve_kit(own, keys, edits)
+            except MealkitError as error:
+                self._tell_until_edited(error.problems[0], listener, edits)
+            except Exception as error:  # noqa: BLE001  as in ``main``
+                message = f"mealkit failed with {type(error).__name__}: {error}"
+                self._tell_until_edited(problem("INTERNAL", message), listener, edits)
+            else:
+                if code is not None:
+                    return code
+
+    def _tell_until_edited(self, fault: Problem, listener: socket.socket, edits: Edits) -> None:
+        """Answer with the problem of a version that cannot start, until there is another one."""
+        _heed_stops()
+        self.journal.error("failed", **fault.as_json())
+        lifecycle = Lifecycle(time.monotonic)
+        lifecycle.move(Status.FAILED, fault.sentence, fault)
+        with listener.dup() as own, WaitingServer(own, lifecycle):
+            edits.wait()
+
+    def _serve_kit(self, listener: socket.socket, keys: Keys, edits: Edits | None) -> int | None:
+        """Serve the kit in the folder; None: its author has saved another version."""
+        settings, journal = self.settings, self.journal
+        assert settings is not None  # noqa: S101  they are read before
+        lifecycle = Lifecycle(time.monotonic, self._began)
+        lifecycle.listeners.append(lambda moved: journal.info("state", **moved.as_json()))
+        plan, worker, _ = self._begun or (None, None, None)
+        with ExitStack() as stack:
             waiting_server = stack.enter_context(WaitingServer(listener, lifecycle))
             data = _read(settings)
+            if edits is not None:  # its imports take longer than the gateway's next start
+                plan = _plan(data, settings, self._environment)
+                worker = Spawned(plan.command, plan.environment)
+                stack.callback(worker.drop)
             lock = self.lock = _lock(data, settings)
             # Imports about half of the modules.
             from mealkit.runtime.life.start import Startup  # noqa: PLC0415
@@ -105,13 +154,16 @@ class _Launch:
             if plan.state != str(settings.state):
                 journal.warning("state", closed=str(settings.state), used=plan.state)
                 settings = self.settings = replace(settings, state=Path(plan.state))
-            startup = Startup(settings, lock, journal, lifecycle, plan, worker)
+            startup = Startup(settings, lock, journal, lifecycle, plan, worker, edits, self._hashed)
             startup.check_machine(self._environment)
             stack.enter_context(startup.verification)
             # Imports the other half: the server and the modules that it needs.
             from mealkit.runtime.life.serving import ServingContainer  # noqa: PLC0415
 
-            return ServingContainer(startup, keys).serve(listener, waiting_server.leave)
+            code = ServingContainer(startup, keys).serve(listener, waiting_server.leave)
+            if code is None:
+                self._hashed |= startup.verification.hashed
+            return code
 
 
 def report(fault: Problem, lock: "Lock | None", settings: Settings | None, journal: Journal) -> int:
@@ -157,6 +209,12 @@ def _write_termination_log(settings: Settings | None, data: bytes) -> None:
             os.close(descriptor)
 
 
+def _heed_stops() -> None:
+    """End on a signal. Process 1 has no default actions: without it, a stop is lost."""
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _leave)
+
+
 def _leave(_number: int, _frame: object) -> None:
     # mealkit stop sends SIGINT, and a stop is no failure.
     raise SystemExit(0)
@@ -175,6 +233,14 @@ def _listen(
         message = f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"
         hint = "set MEALKIT_HOST and MEALKIT_PORT to a free address"
         raise failure(code, message, where="MEALKIT_PORT", hint=hint) from error
+
+
+def _address_of(listener: socket.socket) -> tuple[str, int]:
+    """Return where callers come from; a Unix socket is on this machine, and has no port."""
+    if listener.family == socket.AF_UNIX:
+        return LOOPBACK, 0
+    host, port, *_ = listener.getsockname()
+    return host, port
 
 
 def _read(settings: Settings) -> bytes:

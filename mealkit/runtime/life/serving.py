@@ -49,6 +49,8 @@ _KEEP_ALIVE_SECONDS = 3600
 # Seconds to send the remaining answers after everything else has ended.
 _LAST_ANSWERS_SECONDS = 2
 _SWITCH_SECONDS = 0.001
+# How long the author, who has saved the kit, waits for a running request.
+_EDIT_SECONDS = 0.2
 
 
 class ServingContainer:
@@ -77,8 +79,10 @@ class ServingContainer:
         self._first_case = _first_case_of(self._service)
         self._stops: asyncio.Queue[signal.Signals] = asyncio.Queue()
 
-    def serve(self, listener: socket.socket, take_over: Callable[[], None]) -> int:
+    def serve(self, listener: socket.socket, take_over: Callable[[], None]) -> int | None:
         """Serve until a signal; return the exit code. ``take_over`` frees the listening socket.
+
+        The code is None if the author of the kit has saved another version of it.
 
         Raises:
             MealkitError: the start failed, or the engine died too often.
@@ -87,9 +91,10 @@ class ServingContainer:
         sys.setswitchinterval(_SWITCH_SECONDS)
         return asyncio.run(self._run(listener, take_over))
 
-    async def _run(self, listener: socket.socket, take_over: Callable[[], None]) -> int:
+    async def _run(self, listener: socket.socket, take_over: Callable[[], None]) -> int | None:
         self._lifecycle.listeners.append(self._service.metrics.moved)
-        logging.getLogger().addHandler(_LogHandler(self._journal))
+        warnings = _LogHandler(self._journal)
+        logging.getLogger().addHandler(warnings)
         self._listen_for_stops()
         connections = AcceptedConnections(possible_connections(self._service.settings.connections))
         server = _Server(_server_config(self._service, connections))
@@ -109,12 +114,18 @@ class ServingContainer:
             server.should_exit = True
             await serving
             self._watching.close()
+            logging.getLogger().removeHandler(warnings)  # another version adds its own
 
-    async def _live(self, serving: "asyncio.Task[None]") -> int:
+    async def _live(self, serving: "asyncio.Task[None]") -> int | None:
         kit = asyncio.create_task(self._serve_kit())
         stopped = asyncio.create_task(self._stops.get())
-        await asyncio.wait({kit, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
+        edited = asyncio.create_task(self._edited())
+        ends: set[asyncio.Task[Any]] = {kit, stopped, serving, edited}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         try:
+            if edited.done() and not stopped.done():
+                await self._leave_version(kit)
+                return None
             if stopped.done():
                 if stopped.result() is signal.SIGTERM and self._lifecycle.is_ready:
                     await self._lame_duck(kit)
@@ -130,8 +141,26 @@ class ServingContainer:
             raise
         finally:
             stopped.cancel()
+            edited.cancel()
             kit.cancel()
             await asyncio.gather(kit, return_exceptions=True)
+
+    async def _edited(self) -> None:
+        """Wait until the author has saved another version; for ever, if no author edits the kit."""
+        if self._startup.edits is None:
+            await asyncio.Event().wait()
+        else:
+            await self._startup.edits.next()
+
+    async def _leave_version(self, kit: "asyncio.Task[None]") -> None:
+        """End for another version of the kit: quick requests are still answered."""
+        self._lifecycle.move(Status.DRAINING, "the kit was edited; its next version starts")
+        kit.cancel()
+        await asyncio.gather(kit, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_EDIT_SECONDS):
+                await self._service.idle.wait()
+        self._supervisor.kill()
 
     async def _serve_kit(self) -> None:
         """Become ready, and stay ready as long as the engine can be restarted."""
@@ -190,10 +219,17 @@ class ServingContainer:
 
     async def _warm(self) -> None:
         self._lifecycle.move(Status.WARMING, "waiting for the answer to a first real request")
+        notes = []
         with self._phase("warming"):
-            notes = [await self._first_answer(warm(self._service))]
-            if self._first_case:
-                notes.append(await self._first_answer(self._first_case.ask()))
+            try:
+                notes.append(await self._first_answer(warm(self._service)))
+                if self._first_case:
+                    notes.append(await self._first_answer(self._first_case.ask()))
+            except MealkitError as error:
+                # The author may try other requests with what they have written so far.
+                if self._startup.edits is None or self._supervisor.exited.done():
+                    raise
+                self._journal.error("first answer failed", **error.problems[0].as_json())
         self._lifecycle.move(Status.READY, "; ".join(["answering requests", *filter(None, notes)]))
 
     async def _first_answer(self, asking: Coroutine[Any, Any, str | None]) -> str | None:
@@ -207,6 +243,8 @@ class ServingContainer:
         except WorkerLostError as error:
             raise await self._supervisor.explain_loss("at its first request") from error
         except MealkitError as error:
+            if self._startup.edits is not None:  # the author sees the log
+                raise
             raise await self._supervisor.with_log(error) from error
 
     async def _check_engine(self) -> None:
@@ -313,7 +351,7 @@ def _server_config(service: Service, connections: AcceptedConnections) -> uvicor
         service.metrics.failed(fault)
         request_id, status = new_request_id(), status_of(fault)
         service.journal.info("request", request_id=request_id, status=status, code=fault.code)
-        return refusal_bytes(fault, service.recipe, request_id)
+        return refusal_bytes(fault, service.recipe, service.salt, request_id)
 
     return uvicorn.Config(
         create_app(service),

@@ -8,18 +8,21 @@ requests are answered, so that a start takes as long for large weights as for sm
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Self
 
+from mealkit.digest import Digest
 from mealkit.errors import failures
 from mealkit.preflight.facts import read_facts
 from mealkit.preflight.here import inside
 from mealkit.preflight.override import apply, read_overrides
 from mealkit.preflight.run import preflight
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.runtime.engine_traits import traits_of
+from mealkit.runtime.life.edits import Edits
 from mealkit.runtime.life.memory_counts import memory_state
 from mealkit.runtime.life.verify_weights import hashed_by_the_host, verify_weights
 from mealkit.runtime.life.worker_plan import Spawned, WorkerPlan
@@ -32,7 +35,7 @@ from mealkit.units import show_size
 class Startup:
     """A start until the server runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what the start has so far
         self,
         settings: Settings,
         lock: Lock,
@@ -40,6 +43,8 @@ class Startup:
         lifecycle: Lifecycle,
         plan: WorkerPlan,
         worker: Spawned | None,
+        edits: Edits | None = None,
+        hashed: set[Digest] | None = None,
     ) -> None:
         self.settings = settings
         self.lock = lock
@@ -48,6 +53,10 @@ class Startup:
         self.plan = plan
         self.worker = worker
         """The worker, if it was started already."""
+        self.edits = edits
+        """The versions of the kit, if its author edits it."""
+        self.hashed = hashed or set()
+        """The files of weights that an earlier version of the kit has hashed here."""
         self.kills = 0
         """How many processes of this control group had been killed before the worker loaded."""
 
@@ -80,20 +89,26 @@ class Startup:
     @cached_property
     def verification(self) -> "Verification":
         """The verification of the weights; the first access starts it."""
-        return Verification(self.lock, self.settings, self.lifecycle)
+        files = [file for file in self.lock.model.files if file.sha256 not in self.hashed]
+        return Verification(files, self.settings, self.lifecycle)
 
 
 class Verification:
     """Hashes the weights in separate threads, from the moment of its creation."""
 
-    def __init__(self, lock: Lock, settings: Settings, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, files: Sequence[LockedFile], settings: Settings, lifecycle: Lifecycle
+    ) -> None:
         lifecycle.move(Status.VERIFYING, "hashing the weights while the engine loads")
         lifecycle.begin("verifying")
         self._root = settings.models
-        self.late = hashed_by_the_host(lock.model.files, self._root, settings.verified)
+        self.late = hashed_by_the_host(files, self._root, settings.verified)
         """The files that are hashed while requests are answered."""
         late = {file.path for file in self.late}
-        first = [file for file in lock.model.files if file.path not in late]
+        first = [file for file in files if file.path not in late]
+        self._first = first
+        self.hashed: set[Digest] = set()
+        """The files that were hashed, and match the lock."""
         self._lifecycle = lifecycle
         self._stop = threading.Event()
         self._guard = threading.Lock()
@@ -119,6 +134,7 @@ class Verification:
             EngineError: the weights do not match the lock.
         """
         await asyncio.wrap_future(self._outcome)
+        self.hashed |= {file.sha256 for file in self._first}
         self._lifecycle.end("verifying")
 
     async def finished_late(self) -> None:
@@ -131,6 +147,7 @@ class Verification:
             verify_weights, self.late, self._root, lambda _: None, self._stop, 1
         )
         await asyncio.wrap_future(outcome)
+        self.hashed |= {file.sha256 for file in self.late}
 
     def _advance(self, size_bytes: int) -> None:
         with self._guard:

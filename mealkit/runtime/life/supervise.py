@@ -41,6 +41,7 @@ class Supervisor:
         self._plan = startup.plan
         self._begun = startup.worker
         self._serving = startup.lock.serving
+        self._stated_bytes = startup.lock.requirements.memory_bytes
         self._claims = Attribution.of(startup.lock)
         self._upstream = upstream
         self._lifecycle = startup.lifecycle
@@ -271,6 +272,7 @@ class Supervisor:
             killed_for_memory=(memory.kills or 0) > self._kills,
             memory_peak_bytes=memory.peak_bytes,
             memory_limit_bytes=memory.limit_bytes,
+            memory_stated_bytes=self._stated_bytes,
             shm_bytes=_shm_bytes(),
         )
 

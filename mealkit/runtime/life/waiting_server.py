@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from mealkit.errors import problem
-from mealkit.runtime.state import Lifecycle
+from mealkit.runtime.state import Lifecycle, Status
 from mealkit.runtime.urls import LIVE_PATHS, READY_PATHS
 from mealkit.worker.openai_errors import error_for_callers
 
@@ -129,7 +129,8 @@ class WaitingServer:
             status = b"200 OK"
             content = {name: content[name] for name in ("status", "elapsed_seconds")}
         elif path not in READY_PATHS:
-            fault = problem("NOT_READY", f"the kit is {snapshot.status}: {snapshot.reason}")
+            told = snapshot.problem if snapshot.status is Status.FAILED else None
+            fault = told or problem("NOT_READY", f"the kit is {snapshot.status}: {snapshot.reason}")
             content = {"error": {**error_for_callers(fault), "request_id": request_id}}
         body = json.dumps(content).encode()
         lines = [

@@ -90,7 +90,7 @@ async def probe(service: Service, *, likelihoods: bool = False) -> None:
         case Task.GENERATION if Feature.CHAT in service.served.features:
             messages = [{"role": "user", "content": _TEXT}]
             fields = {"messages": messages, "logprobs": wants}
-            await _ask(service, CHAT, {**fields, **_few(service)})
+            await _chat(service, {**fields, **_few(service)})
         case Task.GENERATION:
             fields = {"prompt": _TEXT, "logprobs": 1 if wants else None}
             await _ask(service, COMPLETIONS, {**fields, **_few(service)})
@@ -102,6 +102,17 @@ async def probe(service: Service, *, likelihoods: bool = False) -> None:
             _learn_schema(service, await worker_answer(service, "GET", "/schema"))
         case _:
             assert_never(task)
+
+
+async def _chat(service: Service, values: Mapping[str, Any]) -> None:
+    try:
+        await _ask(service, CHAT, values)
+    except RequestError as error:
+        if service.served.system is None:
+            raise
+        # The request is mealkit's own, so it is the system prompt that the model does not take.
+        message = f"the model does not accept the system prompt: {error.problems[0].message}"
+        raise failure("KIT_SYSTEM_ROLE", message, where="system_prompt") from error
 
 
 async def _ask(service: Service, endpoint: Endpoint, values: Mapping[str, Any]) -> bytes:

@@ -96,6 +96,7 @@ class WorkerPlan:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             **engine["environment"],
+            **({"MEALKIT_DEV": "on"} if environment.get("MEALKIT_DEV") == "on" else {}),
             "PYTHONPATH": places["MEALKIT_ENGINE_PATH"],
         }
 
@@ -200,6 +201,13 @@ class Spawned:
         os.close(self.stdin)
         self.stdin = None
 
+    def drop(self) -> None:
+        """End a worker that was never released; leave any other one as it is."""
+        if self.stdin is not None:
+            for descriptor in (self.stdin, self.stdout, self.stderr):
+                os.close(descriptor)
+            self.stdin = None
+
 
 def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | None":
     """Start the container's worker before anything else; it waits until it is released.
@@ -209,6 +217,8 @@ def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | 
     """
     etc = environment.get("MEALKIT_ETC", DEFAULTS["MEALKIT_ETC"])
     listener = None
+    if environment.get("MEALKIT_DEV"):  # the lock may be another one a moment later
+        return None
     try:
         with open(f"{etc}/{LOCK_NAME}", "rb") as file:  # noqa: PTH123
             lock = json.load(file)

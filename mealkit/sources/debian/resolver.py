@@ -5,7 +5,7 @@ indexes that Debian did not sign.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from mealkit.web.http_client import bare_url
 
 # A release of a large suite has some 200 KB.
 _RELEASE_LIMIT_BYTES = 4 * 1024 * 1024
+_MOST_SIMILAR = 3
 _SUITE = re.compile(r"[a-z][a-z0-9.-]*")
 _PYTHON = re.compile(r"python(3\.[0-9]+)-minimal")
 
@@ -62,10 +63,12 @@ def resolve_base(  # noqa: PLR0913 - most of them by name
     mirrors: DebianMirrors,
     cache: Path,
     memory: DebianMemory | None = None,
+    places: Mapping[str, str] | None = None,
 ) -> tuple[LockedDeb, ...]:
     """Return the packages of a root for ``python`` ("3.13") from ``suite``, sorted by name.
 
-    ``more`` are additional packages; their dependencies are added, too.
+    ``more`` are additional packages; their dependencies are added, too. ``places`` has the line of
+    kit.yaml that names a package, or the Python.
 
     Reads SUITE, SUITE-updates (if it exists) and, if the mirrors have security updates,
     SUITE-security; the highest version of each package counts. Verified package indexes are stored
@@ -81,9 +84,9 @@ def resolve_base(  # noqa: PLR0913 - most of them by name
 
     def roots(index: PackageIndex) -> Sequence[str]:
         if index.newest(f"python{python}-minimal") is None:
-            raise _no_python(index, suite, python)
+            raise _no_python(index, suite, python, places or {})
         if unknown := [name for name in more if not _has(index, name)]:
-            raise _no_package(index, suite, unknown)
+            raise _no_package(index, suite, unknown, places or {})
         return (f"python{python}-minimal", f"libpython{python}-stdlib", *ROOTS, *more)
 
     return _resolved(
@@ -114,7 +117,7 @@ def resolve_program(
 
     def roots(index: PackageIndex) -> Sequence[str]:
         if not _has(index, name):
-            raise _no_package(index, suite, [name])
+            raise _no_package(index, suite, [name], {})
         return ("base-files", name)
 
     return _resolved(
@@ -255,20 +258,29 @@ def _has(index: PackageIndex, name: str) -> bool:
     return index.newest(name) is not None or bool(index.providers(name))
 
 
-def _no_package(index: PackageIndex, suite: str, unknown: Sequence[str]) -> MealkitError:
-    near = get_close_matches(unknown[0], list(index.names()), n=3) if unknown else []
-    instead = f"similar names: {', '.join(near)}" if near else "correct or delete the name"
+def _no_package(
+    index: PackageIndex, suite: str, unknown: Sequence[str], places: Mapping[str, str]
+) -> MealkitError:
+    """Return the problem of packages that the suite lacks, with similar names for each."""
+    names = list(index.names())
+    similar = {name: get_close_matches(name, names, n=_MOST_SIMILAR) for name in unknown}
+    meant = [f"{name}: did you mean {' or '.join(near)}?" for name, near in similar.items() if near]
+    hint = "correct or delete the name in runtime.base.packages"
     return failure(
         "DEBIAN_UNSOLVABLE",
         f"{suite} has no package {', '.join(unknown)}",
-        hint=f"{instead}, in runtime.base.packages",
+        hint="; ".join([hint, *meant]),
+        where=next((places[name] for name in unknown if name in places), None),
     )
 
 
-def _no_python(index: PackageIndex, suite: str, python: str) -> MealkitError:
+def _no_python(
+    index: PackageIndex, suite: str, python: str, places: Mapping[str, str]
+) -> MealkitError:
     found = sorted(match[1] for match in map(_PYTHON.fullmatch, index.names()) if match)
     return failure(
         "DEBIAN_UNSOLVABLE",
         f"{suite} has no Python {python}; it has {', '.join(found) or 'none'}",
         hint=f'set runtime.python to "{found[0]}", or choose another suite' if found else None,
+        where=places.get(python),
     )

@@ -11,8 +11,8 @@ from mealkit.engines.onnx.worker import OnnxWorker
 from mealkit.errors import MealkitError
 from mealkit.worker.interface import WorkerConfig
 
-DATA = Path(__file__).parents[2] / "data"
-TASKS = {"classification": DATA / "tiny-classifier", "reranking": DATA / "tiny-reranker"}
+MODELS = Path(__file__).parents[3] / "kits"
+TASKS = {"classification": MODELS / "tiny-classifier", "reranking": MODELS / "tiny-reranker"}
 SETTINGS = {"graph": "model.onnx", "threads": 1}
 
 
@@ -34,14 +34,14 @@ def problem_of(action):
 def texts():
     return [
         case["text"]
-        for case in json.loads((DATA / "tiny-classifier/golden.json").read_text())["cases"]
+        for case in json.loads((MODELS / "tiny-classifier/golden.json").read_text())["cases"]
     ]
 
 
 @pytest.fixture
 def copied(tmp_path):
     """A classifier's folder that a test may damage."""
-    return Path(shutil.copytree(DATA / "tiny-classifier", tmp_path / "model"))
+    return Path(shutil.copytree(MODELS / "tiny-classifier", tmp_path / "model"))
 
 
 def change_config(folder, **fields):

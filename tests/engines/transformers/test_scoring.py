@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from engines.transformers.conftest import edited
 
-DATA = Path(__file__).parents[2] / "data"
-CLASSIFIER, RERANKER = DATA / "tiny-classifier", DATA / "tiny-reranker"
+MODELS = Path(__file__).parents[3] / "kits"
+CLASSIFIER, RERANKER = MODELS / "tiny-classifier", MODELS / "tiny-reranker"
 TEXTS = ["Return the day of the week as an integer.", "Start the event loop.", "ж 日 🍲"]
 
 

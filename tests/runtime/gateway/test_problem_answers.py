@@ -50,7 +50,7 @@ def test_text_that_no_one_can_encode_is_still_answered():
 def test_a_refusal_is_a_whole_answer():
     """Its length is right, its id is new each time, and the connection ends with it."""
     first, second = (
-        refusal_bytes(problem("REQUEST_INVALID", "é"), "r", new_request_id()) for _ in range(2)
+        refusal_bytes(problem("REQUEST_INVALID", "é"), "r", "s", new_request_id()) for _ in range(2)
     )
     head, _, body = first.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from mealkit.errors import LockError, MealkitError, SourceError
+from mealkit.errors import LockError, MealkitError, Owner, SourceError
 from mealkit.sources.debian.mirrors import debian_mirrors
 from mealkit.sources.debian.resolver import resolve_base
 
@@ -233,6 +233,19 @@ def test_what_the_mirrors_lack_is_named(mirror, tiny_suite, problem, stanza):
     assert "trixie has no Python 3.11; it has 3.12, 3.13" in found.message
     mirror.publish("trixie", tiny_suite.replace("Package: netbase", "Package: notbase"))
     assert "needs netbase" in problem().message
+
+
+def test_packages_that_a_suite_lacks_are_named_with_similar_ones(mirror, tiny_suite, resolve):
+    """Each misspelt package of the kit, with the line that names it; not the suite is to blame."""
+    mirror.publish("trixie", tiny_suite)
+    places = {"libgomp": "kit.yaml:31", "nothing-like-it": "kit.yaml:32"}
+    with pytest.raises(LockError) as error:
+        resolve(more=["libgomp", "tzdata", "nothing-like-it"], places=places)
+    (found,) = error.value.problems
+    assert (found.code, found.owner) == ("DEBIAN_UNSOLVABLE", Owner.KIT_AUTHOR)
+    assert found.message == "trixie has no package libgomp, nothing-like-it"
+    assert found.hint.endswith("runtime.base.packages; libgomp: did you mean libgomp1?")
+    assert found.where == "kit.yaml:31"
 
 
 def test_mirror_that_is_down_is_unreachable(mirror, problem):
