@@ -17,7 +17,7 @@ from mealkit.assembly.deb_tar import DebMember, members
 from mealkit.digest import file_chunks
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.untar import Kind
-from mealkit.recipe.lock import LockedDeb
+from mealkit.recipe.locked_base import LockedDeb
 from mealkit.untrusted import UntrustedError, decompressed, shown
 
 # https://www.debian.org/doc/debian-policy/ch-controlfields.html#source

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mealkit.cli.completing import engine_names
 from mealkit.cli.options import Json, session_of
 from mealkit.cli.output import print_json, print_line, say, table
 from mealkit.errors import failure
@@ -37,7 +38,11 @@ def new(  # noqa: PLR0913  one parameter for each option
     *,
     engine: Annotated[
         str | None,
-        typer.Option(help="The inference engine.", show_default="by the task, or the origin's own"),
+        typer.Option(
+            help="The inference engine.",
+            show_default="by the task, or the origin's own",
+            autocompletion=engine_names,
+        ),
     ] = None,
     task: Annotated[
         str | None,

@@ -43,6 +43,7 @@ def ps(
                     "client": item.client,
                     "url": item.url,
                     "recipe": item.recipe,
+                    "salt": item.salt,
                     "startedSeconds": item.started_seconds,
                     "ended": str(item.exit) if item.exit else None,
                     "thisHome": item.id in names,
@@ -51,7 +52,7 @@ def ps(
             ]
         )
         return
-    heads: tuple[str, ...] = ("name", "kit", "recipe", "client", "url", "state")
+    heads: tuple[str, ...] = ("name", "kit", "recipe", "salt", "client", "url", "state")
     rows: list[tuple[str, ...]] = [_row(item) for item in found]
     if everyone:
         heads = (*heads, "home")
@@ -62,9 +63,13 @@ def ps(
 
 
 def _row(item: "Container") -> tuple[str, ...]:
-    recipe = item.recipe.removeprefix("sha256:")[:_SHOWN_DIGITS]
     state = str(item.exit or _age(item.started_seconds))
-    return item.name, item.kit, recipe, item.client, item.url, state
+    recipe, salt = _short(item.recipe), _short(item.salt)
+    return item.name, item.kit, recipe, salt, item.client, item.url, state
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:_SHOWN_DIGITS] or "-"
 
 
 def _age(started_seconds: float) -> str:

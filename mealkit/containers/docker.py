@@ -177,6 +177,7 @@ class DockerClient:
             # For TCP and Unix sockets the SDK returns a file around the socket.
             carrier = getattr(answer, "_sock", answer)
             carrier.settimeout(seconds)
+            stack.callback(carrier.close)
             stack.callback(answer.close)
             return RelayConnection(carrier, stack.pop_all().close)
 

@@ -13,7 +13,7 @@ from mealkit.lock.resolved_datasets import CurrentDatasets
 from mealkit.lock.resolved_weights import CurrentWeights
 from mealkit.recipe.data_profile import DataProfile
 from mealkit.recipe.kit import Architecture, Kit, Task
-from mealkit.recipe.lock import LockedBase
+from mealkit.recipe.locked_base import LockedBase
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,6 @@ from mealkit.recipe.glibc import glibc_of
 from mealkit.recipe.kit import Base, Kit, kit_json
 from mealkit.recipe.lock import (
     Lock,
-    LockedBase,
     LockedEngine,
     LockedGateway,
     LockedModel,
@@ -44,6 +43,7 @@ from mealkit.recipe.lock import (
     ModelShape,
 )
 from mealkit.recipe.lock_records import About, LockedCode, LockedPrompt, Requests
+from mealkit.recipe.locked_base import LockedBase
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import FolderOrigin
 from mealkit.recipe.variant import architectures_of, joined, plain_lock

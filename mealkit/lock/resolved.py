@@ -13,11 +13,8 @@ from mealkit.memory.setting import Compared
 from mealkit.recipe.claims import LockedDataset, travelling
 from mealkit.recipe.cuda_builds import built_for, cuda_of
 from mealkit.recipe.kit import Gpu, Kit
-from mealkit.recipe.lock import (
-    LockedBase,
-    LockedDebianBase,
-    LockedWheel,
-)
+from mealkit.recipe.lock import LockedWheel
+from mealkit.recipe.locked_base import LockedBase, LockedDebianBase
 from mealkit.recipe.requirements import Demand, Requirements
 from mealkit.units import parse_size
 

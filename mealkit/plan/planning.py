@@ -36,14 +36,8 @@ from mealkit.plan.layers import (
     TextFile,
     WheelTree,
 )
-from mealkit.recipe.lock import (
-    LOCK_NAME,
-    Lock,
-    LockedDebianBase,
-    LockedImageBase,
-    LockedWheel,
-    lock_bytes,
-)
+from mealkit.recipe.lock import LOCK_NAME, Lock, LockedWheel, lock_bytes
+from mealkit.recipe.locked_base import LockedDebianBase, LockedImageBase
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.requirements import ANNOTATION
 from mealkit.recipe.variant import plain_lock

@@ -3,7 +3,7 @@
 import re
 
 from mealkit.errors import failure
-from mealkit.recipe.lock import LockedBase, LockedDebianBase
+from mealkit.recipe.locked_base import LockedBase, LockedDebianBase
 
 # An epoch may come first: https://www.debian.org/doc/debian-policy/ch-controlfields.html#version
 _GLIBC = re.compile(r"(?:[0-9]+:)?(2\.[0-9]{1,3})(?![0-9])")

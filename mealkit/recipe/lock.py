@@ -6,7 +6,6 @@ fields that decide it.
 
 import json
 import re
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -21,7 +20,7 @@ from pydantic import (
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, failure
 from mealkit.memory.shape import Shape
-from mealkit.names import clash, one_line
+from mealkit.names import one_line
 from mealkit.recipe.answers import (
     CHANGES_ANSWERS,
     DECIDES_ANSWERS,
@@ -36,6 +35,7 @@ from mealkit.recipe.data_contract import DataContract
 from mealkit.recipe.data_profile import DataProfile
 from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock_records import About, LockedCode, LockedPrompt, Requests
+from mealkit.recipe.locked_base import LockedBase, require_apart
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.operations import Operations
 from mealkit.recipe.publisher_signature import LockedSignature
@@ -45,11 +45,7 @@ from mealkit.recipe.system_prompt import SystemPrompt
 from mealkit.strings import (
     Bytes,
     Count,
-    DebianArchitecture,
-    DebianName,
-    DebianVersion,
     EnvironmentName,
-    Glibc,
     Interpreter,
     Line,
     MachineName,
@@ -68,11 +64,6 @@ from mealkit.untrusted import UntrustedError, parse_json_object, shown
 LOCK_NAME = "kit.lock"
 MAX_LOCK_BYTES = 16 * 1024 * 1024
 """The maximum size of a lock; each file of code and each prompt in it has at most 1 MiB."""
-
-
-def _require_apart(paths: Iterable[str]) -> None:
-    if found := clash(paths):
-        raise ValueError(f"{found[0]!r} and {found[1]!r} cannot both exist")
 
 
 class LockedWheel(StrictModel):
@@ -129,7 +120,7 @@ class LockedModel(StrictModel):
 
     @model_validator(mode="after")
     def _has_files_apart(self) -> Self:
-        _require_apart(file.path for file in self.files)
+        require_apart(file.path for file in self.files)
         return self
 
 
@@ -169,57 +160,6 @@ class LockedGateway(StrictModel):
 
     packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
     """The gateway's Python packages, sorted by name."""
-
-
-class LockedDeb(StrictModel):
-    """A Debian package, pinned."""
-
-    name: Annotated[DebianName, CHANGES_ANSWERS]
-    """The package's name."""
-    version: Annotated[DebianVersion, CHANGES_ANSWERS]
-    """The package's version."""
-    architecture: Annotated[DebianArchitecture, CHANGES_ANSWERS]
-    """The package's architecture, or ``all``."""
-    filename: Annotated[RelativePath, KEEPS_ANSWERS]
-    """The package's path below a mirror's root."""
-    sha256: Annotated[Digest, CHANGES_ANSWERS]
-    """The package's digest."""
-    size_bytes: Annotated[Bytes, KEEPS_ANSWERS]
-    """The package's size."""
-
-
-class LockedDebianBase(StrictModel):
-    """A base of Debian packages."""
-
-    source: Annotated[Literal["debian"], CHANGES_ANSWERS] = "debian"
-    """The kind of base."""
-    suite: Annotated[Name, CHANGES_ANSWERS]
-    """The suite."""
-    packages: Annotated[tuple[LockedDeb, ...], CHANGES_ANSWERS]
-    """The packages, sorted by name."""
-
-    @model_validator(mode="after")
-    def _has_packages_apart(self) -> Self:
-        _require_apart(package.name for package in self.packages)
-        return self
-
-
-class LockedImageBase(StrictModel):
-    """A base image."""
-
-    source: Annotated[Literal["image"], CHANGES_ANSWERS] = "image"
-    """The kind of base."""
-    name: Annotated[MaybeLine, KEEPS_ANSWERS]
-    """The repository's name, without its registry."""
-    digest: Annotated[Digest, CHANGES_ANSWERS]
-    """The digest of the manifest for the kit's platform."""
-    size_bytes: Annotated[Bytes, KEEPS_ANSWERS]
-    """The compressed size of the image's layers."""
-    glibc: Annotated[Glibc, KEEPS_ANSWERS] = "2.28"
-    """The version of the image's C library, as the kit states it."""
-
-
-LockedBase = Annotated[LockedDebianBase | LockedImageBase, Field(discriminator="source")]
 
 
 class LockedRuntime(StrictModel):
@@ -320,13 +260,13 @@ class Lock(StrictModel):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        _require_apart(self.code)
+        require_apart(self.code)
         if self.system_prompt and self.system_prompt.prompt not in self.prompts:
             raise ValueError("the system prompt is none of the prompts")
         if self.runtime.architecture in self.variants:
             raise ValueError(f"{self.runtime.architecture} is there twice")
         for name, dataset in self.datasets.items():
-            _require_apart(file.path for file in dataset.files)
+            require_apart(file.path for file in dataset.files)
             if not all(file.path.startswith(f"{name}/") for file in dataset.files):
                 raise ValueError(f"a file of the data set {name} is not in the folder {name}")
         return self

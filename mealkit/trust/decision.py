@@ -6,7 +6,7 @@ Values in, values out: the caller reads the image, its signatures and the files 
 import datetime as dt
 from collections.abc import Iterator, Sequence
 
-from mealkit.recipe.lock import LockedDebianBase
+from mealkit.recipe.locked_base import LockedDebianBase
 from mealkit.trust.attestation_rules import attestation_results
 from mealkit.trust.licence_rules import is_allowed
 from mealkit.trust.policy import Bases, OwnerRule

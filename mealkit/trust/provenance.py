@@ -10,7 +10,8 @@ from typing import Any
 
 from mealkit.digest import Digest
 from mealkit.oci.image import Image
-from mealkit.recipe.lock import Lock, LockedDebianBase, lock_bytes
+from mealkit.recipe.lock import Lock, lock_bytes
+from mealkit.recipe.locked_base import LockedDebianBase
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.variant import architectures_of, plain_locks
 from mealkit.trust.purls import base_purl, deb_purl, origin_purl, wheel_purl

@@ -4,7 +4,8 @@ import re
 from urllib.parse import quote
 
 from mealkit.digest import Digest
-from mealkit.recipe.lock import LockedDeb, LockedImageBase, LockedWheel
+from mealkit.recipe.lock import LockedWheel
+from mealkit.recipe.locked_base import LockedDeb, LockedImageBase
 from mealkit.recipe.origins import (
     FolderOrigin,
     HttpOrigin,

@@ -6,7 +6,8 @@ from typing import Any
 
 from mealkit.digest import Digest
 from mealkit.engines.registry import engine_names, recipe_of
-from mealkit.recipe.lock import Lock, LockedDebianBase, LockedImageBase, LockedWheel
+from mealkit.recipe.lock import Lock, LockedWheel
+from mealkit.recipe.locked_base import LockedDebianBase, LockedImageBase
 from mealkit.recipe.variant import plain_locks
 from mealkit.trust.purls import DEBIAN_RELEASES, base_purl, deb_purl, wheel_purl
 from mealkit.trust.sbom_data import TESTS_REF

@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mealkit.recipe.lock import Lock, LockedDebianBase
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.locked_base import LockedDebianBase
 from mealkit.recipe.variant import plain_locks
 from mealkit.trust.osv import SEVERITIES, Package, Vulnerability
 from mealkit.trust.policy_file import LoadedPolicy

@@ -18,7 +18,7 @@ from mealkit.assembly.deb_archive import open_deb, require_deb
 from mealkit.assembly.debian_root import debian_root, unpacked
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
-from mealkit.recipe.lock import LockedDeb
+from mealkit.recipe.locked_base import LockedDeb
 from mealkit.untrusted import UntrustedError
 
 MEBIBYTE = 1024 * 1024

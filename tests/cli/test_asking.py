@@ -12,8 +12,11 @@ from contextlib import contextmanager
 
 import pytest
 from fakes.answering_kit import answering_kit, lock_of
+from fakes.little import little_base
 
+from mealkit.pipeline.home import home_at
 from mealkit.recipe.kit import Task
+from mealkit.stores.local import LocalStore
 
 PATIENCE_SECONDS = 60
 
@@ -205,3 +208,29 @@ def endless(seen):
         seen.append(1)
         time.sleep(0.01)
         yield json.dumps({"choices": [{"delta": {"content": "again "}}]}).encode()
+
+
+def test_pruning_asks_on_a_terminal_for_what_cannot_be_made_again(environment, tmp_path):
+    """It lists what goes, and deletes nothing without a yes; a script is not asked."""
+    home = home_at(tmp_path / "home")
+    store = LocalStore(home.store)
+    store.put(little_base("old"), ["little:1"])
+    store.put(little_base("new"), ["little:1"])
+    quiet = {**environment, "DOCKER_HOST": "unix:///nowhere", "CONTAINER_HOST": "unix:///nowhere"}
+    for answer, left in ((b"n\n", 2), (b"y\n", 1)):
+        master, slave = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mealkit", "prune"],
+            cwd=tmp_path,
+            env=quiet,
+            stdin=slave,
+            stdout=subprocess.DEVNULL,
+            stderr=slave,
+        )
+        os.close(slave)
+        seen = Terminal(master).until(b"Delete all of this?")
+        assert b"image without a name" in seen
+        os.write(master, answer)
+        process.wait(timeout=PATIENCE_SECONDS)
+        os.close(master)
+        assert len(store.images()) == left

@@ -11,14 +11,8 @@ from mealkit.engines.onnx.engine import RECIPE
 from mealkit.lock.kit_parts import KitParts, PythonTarget
 from mealkit.recipe.claims import LockedDataset
 from mealkit.recipe.kit import Base, Kit, Task
-from mealkit.recipe.lock import (
-    LockedBase,
-    LockedDeb,
-    LockedDebianBase,
-    LockedImageBase,
-    LockedWheel,
-    ModelShape,
-)
+from mealkit.recipe.lock import LockedWheel, ModelShape
+from mealkit.recipe.locked_base import LockedBase, LockedDeb, LockedDebianBase, LockedImageBase
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import FolderOrigin
 from mealkit.recipe.publisher_signature import LockedSignature

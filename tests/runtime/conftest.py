@@ -29,13 +29,13 @@ from mealkit.recipe.lock import (
     Lock,
     LockedEngine,
     LockedGateway,
-    LockedImageBase,
     LockedModel,
     LockedRuntime,
     ModelShape,
     lock_bytes,
 )
 from mealkit.recipe.lock_records import About, LockedPrompt, Requests
+from mealkit.recipe.locked_base import LockedImageBase
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.requirements import Requirements
 from mealkit.recipe.serving_settings import Serving

@@ -373,9 +373,7 @@ RECIPE = Recipe(
     settings_memory=_memory_on_cpu,
     features=features,
     check=problems,
-    needed_files=model_files(
-        [("*.safetensors",)], [("config.json",), ("params.json",)], ("tekken.json",)
-    ),
+    needed_files=model_files([("*.safetensors",)], ("tekken.json",)),
     demand=demand,
     products={
         "vllm": ("vllm", "vllm"),

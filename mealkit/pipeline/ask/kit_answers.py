@@ -185,8 +185,8 @@ def _problems(form: Any) -> list[Problem]:
     error = form.get("error") if isinstance(form, dict) else None
     if not isinstance(error, dict):
         return []
-    more = error.get("problems")
-    forms = [error, *(more if isinstance(more, list) else [])][:_MOST_PROBLEMS]
+    listed = error.get("problems")  # of several, each by itself; the error names them all at once
+    forms = listed[:_MOST_PROBLEMS] if isinstance(listed, list) and listed else [error]
     stated = [_stated(item) for item in forms if isinstance(item, dict)]
     return list(dict.fromkeys(item for item in stated if item is not None))
 

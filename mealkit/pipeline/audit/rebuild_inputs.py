@@ -29,7 +29,8 @@ from mealkit.pipeline.targets import RegistryReference, StoredDigest, base_named
 from mealkit.plan.layers import Bytecode, ImageBase, LayerPlan, Plan
 from mealkit.plan.planning import files_in_image
 from mealkit.progress import Progress
-from mealkit.recipe.lock import Lock, LockedDebianBase
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.locked_base import LockedDebianBase
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.sources.file_cache import FileCache
 

@@ -13,7 +13,8 @@ from mealkit.pipeline.kit.supplies import downloader, open_supplies
 from mealkit.plan.layers import Bytecode, DebianTree, InputFile, LayerPlan, WheelTree
 from mealkit.progress import Progress
 from mealkit.recipe.glibc import glibc_of
-from mealkit.recipe.lock import Lock, LockedDeb, LockedWheel
+from mealkit.recipe.lock import Lock, LockedWheel
+from mealkit.recipe.locked_base import LockedDeb
 from mealkit.recipe.locked_file import LockedFile
 
 

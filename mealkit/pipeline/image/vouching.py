@@ -10,7 +10,8 @@ from mealkit.errors import MealkitError, failure
 from mealkit.pipeline.home import Home
 from mealkit.progress import Progress
 from mealkit.recipe.kit import DebianBase, Kit
-from mealkit.recipe.lock import Lock, LockedDebianBase
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.locked_base import LockedDebianBase
 from mealkit.untrusted import shown
 
 

@@ -15,7 +15,8 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.opening_images import open_elsewhere
 from mealkit.pipeline.targets import RegistryReference, base_named
 from mealkit.recipe.kit import Base, ImageBase
-from mealkit.recipe.lock import Lock, LockedBase, LockedImageBase
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.locked_base import LockedBase, LockedImageBase
 from mealkit.recipe.variant import plain_locks
 from mealkit.untrusted import shown
 

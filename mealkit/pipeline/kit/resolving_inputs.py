@@ -13,7 +13,8 @@ from mealkit.pipeline.kit.supplies import open_dataset_supplies, open_supplies
 from mealkit.progress import SILENT_TASK, Progress
 from mealkit.recipe.claims import LockedDataset
 from mealkit.recipe.kit import Base, DebianBase, Kit
-from mealkit.recipe.lock import LockedBase, LockedDebianBase, LockedWheel, ModelShape
+from mealkit.recipe.lock import LockedWheel, ModelShape
+from mealkit.recipe.locked_base import LockedBase, LockedDebianBase
 from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.publisher_signature import LockedSignature
 

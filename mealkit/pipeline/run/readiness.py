@@ -25,7 +25,8 @@ from mealkit.errors import (
 from mealkit.evidence.recognition import Evidence, is_measured, recognise
 from mealkit.pipeline.machine.clients import ContainerClient
 from mealkit.progress import Progress
-from mealkit.recipe.lock import Lock, LockedDebianBase
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.locked_base import LockedDebianBase
 from mealkit.runtime.attribution import Attribution
 from mealkit.runtime.life.worker_process import read_problem
 from mealkit.untrusted import UntrustedError, parse_json

@@ -13,7 +13,8 @@ from mealkit.paths import ENGINE, GATEWAY, TESTS
 from mealkit.pipeline.image.kit_image import KitImage
 from mealkit.plan.layers import LayerKind
 from mealkit.progress import Progress
-from mealkit.recipe.lock import Lock, LockedDebianBase
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.locked_base import LockedDebianBase
 from mealkit.recipe.variant import plain_locks
 from mealkit.trust.package_licences import MAX_FILE_BYTES, debian_licences, wheel_licences
 from mealkit.untrusted import UntrustedError

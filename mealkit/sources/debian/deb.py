@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, SourceError, failure
-from mealkit.recipe.lock import LockedDeb
+from mealkit.recipe.locked_base import LockedDeb
 from mealkit.sources.debian.mirrors import DebianMirrors
 from mealkit.sources.debian.package import inside_mirror
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from mealkit.digest import canonical_json
 from mealkit.errors import failure
 from mealkit.files.whole import write_whole
-from mealkit.recipe.lock import LockedDeb
+from mealkit.recipe.locked_base import LockedDeb
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 _MOST_BYTES = 64 * 1024

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from debian.debian_support import NativeVersion
 
 from mealkit.digest import Digest
-from mealkit.recipe.lock import LockedDeb
+from mealkit.recipe.locked_base import LockedDeb
 from mealkit.sources.debian.paragraphs import size_in_bytes
 
 # Debian Policy, 7.1: name, optional architecture qualifier, version in brackets.

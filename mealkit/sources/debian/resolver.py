@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from mealkit.errors import MealkitError, failure
-from mealkit.recipe.lock import LockedDeb
+from mealkit.recipe.locked_base import LockedDeb
 from mealkit.sources.debian.closure import closure
 from mealkit.sources.debian.known_packages import DebianMemory
 from mealkit.sources.debian.mirror_client import Fetch, MirrorFetch

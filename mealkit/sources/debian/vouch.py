@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mealkit.errors import MealkitError, SourceError, failure, failures, problem
-from mealkit.recipe.lock import LockedDeb
+from mealkit.recipe.locked_base import LockedDeb
 from mealkit.sources.debian.known_packages import DebianMemory
 from mealkit.sources.debian.mirror_client import MirrorFetch
 from mealkit.sources.debian.mirrors import DebianMirrors

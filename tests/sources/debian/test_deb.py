@@ -6,7 +6,7 @@ import pytest
 
 from mealkit.digest import Digest
 from mealkit.errors import SourceError
-from mealkit.recipe.lock import LockedDeb
+from mealkit.recipe.locked_base import LockedDeb
 from mealkit.sources.debian.deb import deb_urls, fetch_deb
 from mealkit.sources.debian.mirrors import DebianMirrors
 from mealkit.sources.download import Downloader

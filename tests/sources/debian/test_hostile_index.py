@@ -13,7 +13,7 @@ import pytest
 
 from mealkit.errors import MealkitError
 from mealkit.recipe.glibc import glibc_of
-from mealkit.recipe.lock import LockedDebianBase
+from mealkit.recipe.locked_base import LockedDebianBase
 from mealkit.sources.debian.mirror_client import MirrorFetch
 from mealkit.sources.debian.paragraphs import paragraphs
 from mealkit.sources.debian.resolver import resolve_base
