@@ -5,14 +5,12 @@ import os
 import pty
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from fakes.kills import nursery, points
 from fakes.torch_kits import torch_wheel
 
-from mealkit.engines.whole_schema import full_schema
-from mealkit.importing.scaffold import new_kits, write_new_kit
+from mealkit.importing.scaffold import new_kits
 
 COMMAND = "run it with: bash chat/get_wheel.sh"
 
@@ -122,16 +120,10 @@ def test_on_a_terminal_the_user_is_asked(tmp_path, environment):
     assert [path.name for path in (tmp_path / "chat" / "wheels").iterdir()] == ["README.md"]
 
 
-def write_kit_until_killed(tick, folder):
-    """Write a kit, as the nursery's child."""
-    del tick
-    write_new_kit(Path(folder), "onnx", full_schema())
-
-
 def test_a_killed_writer_leaves_no_half_kit(tmp_path):
     """At any moment: the folder is not there, or whole; the next attempt clears what is left."""
-    work = "cli.test_new_templates:write_kit_until_killed"
-    with nursery(tmp_path, "mealkit.importing.scaffold", "mealkit.engines.whole_schema") as forked:
+    work = "fakes.begun_kits:write_kit"
+    with nursery(tmp_path, "fakes.begun_kits", "mealkit.engines.python.engine") as forked:
         folder = tmp_path / "whole"
         folder.mkdir()
         moments = forked.finish(work, folder / "soup")

@@ -80,10 +80,9 @@ def test_it_runs_from_the_wheel_and_not_from_the_checkout(mealkit, tmp_path):
 
 
 def test_a_kit_is_begun_and_checked_outside_the_checkout(mealkit, tmp_path):
-    """``new`` finds its templates in the wheel; what it writes passes ``check``."""
-    call(mealkit, tmp_path, "new", "soup")
-    assert (tmp_path / "soup" / "kit.yaml").is_file()
-    # The graph is the author's to make; a new kit says how.
+    """``new`` finds templates and models in the wheel; what it writes passes ``check``."""
+    call(mealkit, tmp_path, "new", "soup", "--task", "reranking")
+    assert (tmp_path / "soup" / "model" / "model.safetensors").is_file()
     assert call(mealkit, tmp_path, "check", "soup").returncode == 0
 
 
