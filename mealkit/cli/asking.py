@@ -48,12 +48,13 @@ Embedded = Annotated[
     bool,
     typer.Option(
         "--embedded",
-        help="For a kit that does not run yet: load the full image instead of mounting the weights.",
+        help="For a kit that does not run yet: load the full image instead of mounting the"
+        " weights.",
     ),
 ]
 
 
-def ask_request(
+def ask_request(  # noqa: PLR0913  one parameter for each option
     target: str,
     client: str | None,
     api_key_file: Path | None,

@@ -68,7 +68,13 @@ def chat(  # noqa: PLR0913  one parameter for each option
         if not message:
             raise failure("USAGE", "standard input has no message", hint="mealkit chat KIT MESSAGE")
     request = ask_request(
-        target, client, api_key_file, timeout, allow_folder, embedded, Task.GENERATION
+        target,
+        client,
+        api_key_file,
+        timeout,
+        allow_folder=allow_folder,
+        embedded=embedded,
+        task=Task.GENERATION,
     )
     begun = Conversation.begun(system)
     with asked_kit(request, session.home, session.progress(as_json=as_json)) as kit:

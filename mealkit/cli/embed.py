@@ -58,7 +58,13 @@ def embed(  # noqa: PLR0913  one parameter for each option
     if similarity and len(texts) < 2:
         raise failure("USAGE", "--similarity compares at least two texts", hint="add a text")
     request = ask_request(
-        target, client, api_key_file, timeout, allow_folder, embedded, Task.EMBEDDINGS
+        target,
+        client,
+        api_key_file,
+        timeout,
+        allow_folder=allow_folder,
+        embedded=embedded,
+        task=Task.EMBEDDINGS,
     )
     with asked_kit(request, session.home, session.progress(as_json=as_json)) as kit:
         found = embed_texts(kit, texts, prompt)

@@ -213,6 +213,16 @@ def test_what_keeps_answers_keeps_the_salt(path):
     assert _lock(changed).salt == _lock().salt
 
 
+def test_every_part_of_the_system_prompt_is_in_the_salt():
+    """Which prompt it is, where it goes, and the values of its variables."""
+    pinned = {"prompt": "query", "placement": "before", "values": {"a": "b"}}
+    base = _lock(with_value(KIT, "system_prompt", pinned))
+    for name, other in {"placement": "instead", "values": {"a": "c"}}.items():
+        changed = _lock(with_value(KIT, "system_prompt", {**pinned, name: other}))
+        assert changed.salt != base.salt
+        assert changed.recipe != base.recipe
+
+
 def test_a_package_that_is_not_asked_for_keeps_the_salt():
     """Of the packages, the salt digest has the versions of those that engine and kit name."""
     lock = _lock()

@@ -15,6 +15,7 @@ from mealkit.pipeline.kit.import_checks import import_warnings
 from mealkit.pipeline.kit.needed_weights import needed_problems
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.kit.placeholder_checks import kit_placeholders
+from mealkit.pipeline.kit.system_role import system_role_problems
 from mealkit.pipeline.kit.wheel_checks import wheel_problems
 from mealkit.progress import SILENT, Progress
 
@@ -54,7 +55,8 @@ def check_kit(
     kit = open_kit(path, home, allowed, progress, problems)
     about = kit.parts.kit
     code = syntax_findings(kit.parts.code, about.runtime.python)
-    if found := [*code.problems, *needed_problems(kit, home), *wheel_problems(kit)]:
+    found = [*code.problems, *needed_problems(kit, home), *wheel_problems(kit)]
+    if found := [*found, *system_role_problems(kit, home)]:
         raise KitError(*found)
     stale = [kit.stale()] if kit.drift else []
     paths = tuple(change.path for change in kit.drift) if kit.lock else None
