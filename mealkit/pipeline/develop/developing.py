@@ -30,7 +30,7 @@ from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.readiness import LOG_LINES, Trust, problem_of_end
 from mealkit.preflight.cpu import architecture
 from mealkit.progress import Progress
-from mealkit.recipe.lock import Lock
+from mealkit.recipe.lock import LOCK_NAME, Lock
 from mealkit.recipe.variant import plain_lock
 
 Tell = Callable[[DevEvent], None]
@@ -156,6 +156,7 @@ class _Session:
 
     def _tell_saved(self, files: tuple[str, ...], before: Lock, after: Lock) -> None:
         changes = without_restatements(compare_locks(before, after))
+        files = tuple(file for file in files if file != LOCK_NAME) or files  # mealkit's own
         self._tell(Saved(files, tuple(changes), str(after.recipe), str(after.salt)))
 
     def _start(self, kit: OpenedKit, lock: Lock) -> None:
