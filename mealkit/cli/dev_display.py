@@ -53,8 +53,9 @@ class DevDisplay:
                 _show_ready(event)
             case Saved():
                 _show_saved(event)
-            case Refused(problems):
-                _show_problems(problems, "the version before still answers; save again")
+            case Refused(problems, is_answering):
+                before = "the version before still answers; " if is_answering else ""
+                _show_problems(problems, f"{before}save again")
             case Failed(problem, is_answering):
                 then = "" if is_answering else "save again to start the next version"
                 _show_problems((problem,), then)

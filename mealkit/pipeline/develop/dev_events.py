@@ -49,6 +49,8 @@ class Refused:
     """The kit's folder has problems; what ran before goes on."""
 
     problems: tuple[Problem, ...]
+    is_answering: bool
+    """Whether a version answers requests nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,9 @@ def event_json(event: DevEvent) -> Mapping[str, Any]:
     """Return an event in JSON form, with its kind in ``event``."""
     kind = {"event": type(event).__name__.lower()}
     match event:
-        case Refused(problems):
-            return {**kind, "problems": [item.as_json() for item in problems]}
+        case Refused(problems, is_answering):
+            shown = [item.as_json() for item in problems]
+            return {**kind, "problems": shown, "is_answering": is_answering}
         case Saved(changes=changes):
             shown = [item.as_json() for item in changes]
             return {**kind, **asdict(event), "changes": shown}

@@ -30,7 +30,7 @@ from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.readiness import LOG_LINES, Trust, problem_of_end
 from mealkit.preflight.cpu import architecture
 from mealkit.progress import Progress
-from mealkit.recipe.lock import Lock
+from mealkit.recipe.lock import LOCK_NAME, Lock
 from mealkit.recipe.variant import plain_lock
 
 Tell = Callable[[DevEvent], None]
@@ -98,7 +98,7 @@ class _Session:
             lock = self._locked(kit)
         except MealkitError as error:
             self._is_refused = True
-            self._tell(Refused(error.problems))
+            self._tell_refused(error)
             return
         was_refused, self._is_refused = self._is_refused, False
         if lock == self._lock and not self._has_failed:
@@ -116,8 +116,8 @@ class _Session:
                     self._tell(Step("packages, weights or limits changed: a new container starts"))
                 self._start(kit, lock)
         except MealkitError as error:
-            self._has_failed = True
-            self._tell(Refused(error.problems))
+            self._has_failed |= self._container.running is None
+            self._tell_refused(error)
 
     def read_log(self, seconds: float) -> None:
         """Tell what the kit logs within this time."""
@@ -150,8 +150,13 @@ class _Session:
             lock = fresh_lock(kit, frozen=False, home=self._home, progress=self._progress)
         return plain_lock(lock, architecture())
 
+    def _tell_refused(self, error: MealkitError) -> None:
+        is_answering = self._container.running is not None and not self._has_failed
+        self._tell(Refused(error.problems, is_answering))
+
     def _tell_saved(self, files: tuple[str, ...], before: Lock, after: Lock) -> None:
         changes = without_restatements(compare_locks(before, after))
+        files = tuple(file for file in files if file != LOCK_NAME) or files  # mealkit's own
         self._tell(Saved(files, tuple(changes), str(after.recipe), str(after.salt)))
 
     def _start(self, kit: OpenedKit, lock: Lock) -> None:
