@@ -9,15 +9,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mealkit.assembly.lean import lean_image
-from mealkit.containers.container import Container
+from mealkit.containers.container import LABEL_IMAGE, Container
 from mealkit.deploy.deployment import LABEL_DEPLOYMENT
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, StoreError
 from mealkit.oci.index import ImageIndex
+from mealkit.pipeline.deployment_files import images_in_use
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.loaded_images import LoadedCopy, remove_copy, unneeded_copies
-from mealkit.pipeline.image.pruning import prune, unneeded_home_bytes, used_images
+from mealkit.pipeline.image.pruning import prune, unneeded_home_bytes
 from mealkit.pipeline.machine.clients import client_of, kits_of_home
+from mealkit.pipeline.run.names_of_own import is_left
 from mealkit.progress import Progress
 from mealkit.stores.local import LocalStore, StoredImage
 
@@ -29,7 +31,7 @@ class PrunePlan:
     nameless: tuple[StoredImage, ...]
     """Images without a name that no deployment and no running kit uses."""
     ended: tuple[Container, ...]
-    """Kits of this home that have ended; their logs go with them."""
+    """Kits of this home that have ended, or that a killed command has left; their logs go, too."""
     copies: tuple[LoadedCopy, ...]
     """Images in Docker and podman, loaded by this home, whose images are not in the store."""
     file_bytes: int
@@ -47,12 +49,12 @@ def plan_pruning(home: Home, *, nameless: bool) -> PrunePlan:
     Raises:
         DeploymentError: ``DEPLOYMENT_INVALID``: what a deployment needs is not known.
     """
-    store, in_use = LocalStore(home.store), used_images(home)
+    store, in_use = LocalStore(home.store), {*images_in_use(home), *_running(home)}
     unnamed = tuple(_unnamed(store, in_use)) if nameless else ()
     gone = {item.digest for item in unnamed}
     file_bytes = 0
     with suppress(StoreError):  # of a damaged image, which pruning refuses or deletes
-        file_bytes = unneeded_home_bytes(home, gone)
+        file_bytes = unneeded_home_bytes(home, gone, in_use)
     return PrunePlan(
         nameless=unnamed,
         ended=tuple(_ended(home)) if nameless else (),
@@ -69,11 +71,19 @@ def carry_out(plan: PrunePlan, *, damaged: bool, home: Home, progress: Progress)
         ContainerError: ``CLIENT_UNAVAILABLE``, an engine has ended meanwhile.
     """
     nameless = bool(plan.nameless)
-    freed = prune(damaged=damaged, nameless=nameless, home=home, progress=progress)
+    freed = prune(
+        damaged=damaged, nameless=nameless, home=home, progress=progress, running=_running(home)
+    )
     for item in plan.ended:
         with suppress(MealkitError):  # it was removed meanwhile
             client_of(item.name, home).remove(item.name)
     return freed + sum(remove_copy(item) for item in plan.copies)
+
+
+def _running(home: Home) -> set[str]:
+    """Return the digests of the images of kits that run."""
+    found = (item.labels.get(LABEL_IMAGE) for item in kits_of_home(home) if item.exit is None)
+    return set(filter(None, found))
 
 
 def _unnamed(store: LocalStore, in_use: set[str]) -> Iterator[StoredImage]:
@@ -91,7 +101,8 @@ def _unnamed(store: LocalStore, in_use: set[str]) -> Iterator[StoredImage]:
 
 def _ended(home: Home) -> Iterator[Container]:
     for item in kits_of_home(home):
-        if item.exit is not None and LABEL_DEPLOYMENT not in item.labels:
+        is_over = item.exit is not None or is_left(item.name)
+        if is_over and LABEL_DEPLOYMENT not in item.labels:
             yield item
 
 
