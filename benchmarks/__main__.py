@@ -25,6 +25,7 @@ from benchmarks.topics.chat import chats
 from benchmarks.topics.cold import colds
 from benchmarks.topics.commands import commands
 from benchmarks.topics.contracts import contracts
+from benchmarks.topics.edits import edits
 from benchmarks.topics.engine_layers import engine_layers
 from benchmarks.topics.first_hour import first_hours
 from benchmarks.topics.fit import fits
@@ -51,6 +52,7 @@ TOPICS: Mapping[str, Topic] = {
     "engine-layer": engine_layers,
     "push": pushes,
     "start": starts,
+    "edit": edits,
     "requests": requests,
     "contract": contracts,
     "audit": records,

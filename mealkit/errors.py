@@ -311,6 +311,7 @@ CATALOGUE: dict[str, Entry] = {
     "KIT_PICKLE_ALLOWED": Entry("the kit allows pickle weights, which run code when loaded", _AUTHOR, KitError, 400, "convert the weights to safetensors and delete allow_pickle"),
     "KIT_IMPORT_EXCLUDED": Entry("the kit's code imports a package that runtime.exclude leaves out", _AUTHOR, KitError, 400, "delete the package from runtime.exclude, or the import"),
     "KIT_PLACEHOLDER": Entry("the kit still has an example's owner or licence, so it cannot be published", _AUTHOR, KitError, 400, "write the team that answers, its address, and the licences as SPDX identifiers"),
+    "KIT_IMPORT_MISSING": Entry("the kit's code imports a well-known module that no package in the lock provides", _AUTHOR, KitError, 400, "add its package to runtime.requirements"),
     "KIT_CODE_UNCHECKED": Entry("a file of the kit's code can only be read by a newer Python than those of this machine", _AUTHOR, KitError, 400, "install the kit's Python, for example with uv python install, and check again"),
     "KIT_HARDWARE": Entry("the kit states less memory or disk space than it certainly needs", _AUTHOR, KitError, 400, "delete the line, so that mealkit lock works it out; or state more"),
     "KIT_EXISTS": Entry("the folder for a new kit already exists", _CALLER, KitError, 409, "choose another name, or delete the folder"),

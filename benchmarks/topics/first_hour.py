@@ -1,6 +1,8 @@
 """A new user's first hour: the demo of a fresh clone, and each tutorial carried out."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -30,6 +32,7 @@ def first_hours(lab: Lab) -> Iterator[Table]:
     yield _demo(lab)
     for page in sorted((REPOSITORY / "docs" / "tutorial").glob("*.md")):
         yield _tutorial(lab, page)
+    yield _templates(lab)
 
 
 def _demo(lab: Lab) -> Table:
@@ -83,6 +86,45 @@ def _tutorial(lab: Lab, page: Path) -> Table:
     rows += within("until the first answer", answered, _FIRST_ANSWER_SECONDS)
     rows += within("all its commands", sum(step.seconds for step in played), _TUTORIAL_SECONDS)
     return Table(title, rows)
+
+
+def _templates(lab: Lab) -> Table:
+    """Make, lock, build and start a kit of each template, unchanged, with one home for all."""
+    folder, home = lab.scratch / "templates", lab.scratch / "templates-home"
+    folder.mkdir()
+    listed = json.loads(lab.mealkit(home, "new", "--list", "--json").output)
+    rows, notes = list[Row](), list[str]()
+    for item in listed:
+        what = f"{item['engine']}, {item['task']}"
+        name = f"{lab.name}-{item['engine']}-{item['task']}"
+        kit = folder / name
+        lab.tell(f"template: {what}")
+        try:
+            began = time.monotonic()
+            choice = ("--engine", item["engine"], "--task", item["task"], "--no-prepare")
+            lab.mealkit(home, "new", kit, *choice)
+            if item["prepare"]:
+                _give_wheel(kit)
+            for verb in ("check", "lock", "build"):
+                lab.mealkit(home, verb, kit)
+            # Ready is a kit that has answered its first case.
+            lab.mealkit(home, "run", kit, "--port", "0", "--name", name)
+            rows += within(what, time.monotonic() - began, _FIRST_ANSWER_SECONDS)
+        except CannotMeasureError as error:
+            notes.append(f"{what}: not measured, {error}")
+            continue
+        lab.mealkit(home, "stop", name)
+    return Table("Each template as it is written: new, check, lock, build and run", rows, notes)
+
+
+def _give_wheel(kit: Path) -> None:
+    """Copy the wheel that the template's script would make or download, if a kit here has it."""
+    name = (kit / "wheel.sha256").read_text().split()[1].removeprefix("*").removeprefix("wheels/")
+    for found in (REPOSITORY / "kits").glob(f"*/wheels/{name}"):
+        (kit / "wheels").mkdir(exist_ok=True)
+        shutil.copy(found, kit / "wheels" / name)
+        return
+    raise CannotMeasureError(f"no kit here has {name}; its script was not run")
 
 
 def _until_answer(played: list[Played]) -> float | None:

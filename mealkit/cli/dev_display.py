@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, assert_never
 
-from mealkit.cli.changes import change_lines
+from mealkit.cli.changes import grouped_lines
 from mealkit.cli.output import has_colour, json_text, print_line, print_problem, printable_line
 from mealkit.errors import Problem
 
@@ -89,9 +89,7 @@ class DevDisplay:
 def _show_saved(event: "Saved") -> None:
     what = ", ".join(event.files) + " saved" if event.files else "the kit differs from kit.lock"
     _put(f"{what}; recipe {event.recipe[:19]}", _YELLOW)
-    # A digest says nothing beside the lines that changed.
-    shown = (item for item in event.changes if not item.path.endswith(".sha256"))
-    for line in change_lines(shown):
+    for line in grouped_lines(event.changes):
         print_line(f"  {line}")
 
 

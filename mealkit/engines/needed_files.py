@@ -56,7 +56,6 @@ _OLDER_TOKENIZERS = (
 
 def model_files(
     weights: Sequence[tuple[str, ...]],
-    descriptions: Sequence[tuple[str, ...]] = (("config.json",),),
     *tokenizers: tuple[str, ...],
 ) -> Needs:
     """Return the needs of an engine that reads a published model's folder, for every task.
@@ -64,7 +63,7 @@ def model_files(
     ``tokenizers`` are the forms that it reads besides tokenizer.json and the older ones.
     """
     own = (
-        NeededFiles("the model's description", tuple(descriptions)),
+        NeededFiles("the model's description", (("config.json",),)),
         NeededFiles("the weights", tuple(weights)),
         NeededFiles("the tokenizer", (("tokenizer.json",), *tokenizers, *_OLDER_TOKENIZERS)),
     )

@@ -95,12 +95,9 @@ _CLOSE = 0.75
 
 def packages_of(module: str) -> tuple[str, ...]:
     """Return the packages that usually provide a module, the usual one first."""
-    dotted = module.lower().replace("-", "_")
-    return (
-        _PACKAGES_OF.get(dotted)
-        or _PACKAGES_OF.get(dotted.partition(".")[0])
-        or (canonicalize_name(dotted.partition(".")[0]),)
-    )
+    steps = module.lower().replace("-", "_").split(".")
+    known = (_PACKAGES_OF.get(".".join(steps[:length])) for length in (2, 1))
+    return next(filter(None, known), (canonicalize_name(steps[0]),))
 
 
 def package_meant(name: str) -> str | None:
@@ -125,3 +122,9 @@ def package_like(name: str) -> str | None:
         near = get_close_matches(own.replace("-", ""), [*plain], n=1, cutoff=_CLOSE)
         near = [plain[found] for found in near]
     return packages_of(near[0])[0] if near else None
+
+
+def is_known(module: str) -> bool:
+    """Return whether a module is one of a well-known package."""
+    dotted = module.lower().partition(".")[0]
+    return dotted in _PACKAGES_OF or canonicalize_name(dotted) in _KNOWN_NAMES

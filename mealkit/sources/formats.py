@@ -5,24 +5,20 @@ ONNX graph, or a pickle that is allowed; for an engine that takes any data, unle
 a program.
 """
 
-import bz2
 import json
-import lzma
 import re
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Literal
 
 from mealkit.errors import failure
 from mealkit.files.pointers import MAX_POINTER_BYTES, pointer_in
-from mealkit.sources.pickles import is_pickle
+from mealkit.sources.forward_data import UnseenError
+from mealkit.sources.pickle_search import find_pickle
 from mealkit.sources.protobuf import is_onnx
 from mealkit.sources.ranges import HEAD_BYTES, RangeReader
 from mealkit.sources.safetensors import MAX_HEADER_BYTES
-from mealkit.sources.zip_archive import open_archive
-from mealkit.untrusted import UntrustedError, shown
+from mealkit.untrusted import UntrustedError
 
 Format = Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle", "data"]
 
@@ -30,13 +26,12 @@ Format = Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pi
 _PICKLE_SUFFIXES = frozenset(
     {".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt", ".dill", ".pt2"}
 )
+# The kit's own code reads a file as it likes, so for it only names that nothing else has count:
+# fastText and spaCy write .bin, too.
+_ONLY_PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".dill"})
 # Files with these names have this format: an engine would fail on any text.
 _STRICT_SUFFIXES = {".safetensors": "safetensors", ".gguf": "GGUF", ".onnx": "ONNX"}
 _JSON_START = re.compile(rb'\s*(\{\s*["}]|\[\s*[\[{"\dtfn\]-])')
-_NPY_MAGIC = b"\x93NUMPY"
-_NPY_HEADER_BYTES = 4096
-_OBJECT_TYPE = re.compile(rb"['|]O")
-_MAX_ARRAYS = 1000
 # ELF, Windows, macOS (32 and 64 bits, several architectures), WebAssembly.
 _PROGRAMS = (
     b"\x7fELF",
@@ -47,9 +42,13 @@ _PROGRAMS = (
     b"\xca\xfe\xba\xbe",
     b"\0asm",
 )
-# Zstandard, LZ4: the standard library cannot unpack them.
-_PACKED = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
-_LZMA_BYTES = 64 * 1024 * 1024
+_BYTECODE_BYTES = 16
+_BYTECODE_VERSIONS = range(3000, 4000)  # Python 3.0 to beyond 3.14
+_BYTECODE_FLAGS = frozenset({0, 1, 3})
+_UNSEEN = (
+    "unpack it, and name what was in it; or set model.allow_pickle: true after you have read what "
+    "is in it"
+)
 
 
 def classify(
@@ -60,7 +59,7 @@ def classify(
     is_graph_data: Callable[[], bool] = lambda: False,
     any_data: bool = False,
 ) -> Format:
-    """Return the format of a file; reads its first bytes, and the directory of an archive.
+    """Return the format of a file; reads its first bytes, and searches archives for pickles.
 
     ``is_graph_data`` is called for a file of no other format. It returns whether an ONNX graph
     stores tensors in it; such a file may contain any numbers. With ``any_data``, other files are
@@ -70,17 +69,18 @@ def classify(
         SourceError: ``WEIGHTS_PICKLE`` unless ``allow_pickle``, ``WEIGHTS_FORMAT`` for anything
             unknown, ``WEIGHTS_DAMAGED`` for an archive that cannot be read.
     """
-    found = _content(name, ranges)
+    found, place = _content(name, ranges, allow_pickle=allow_pickle)
     suffix = PurePosixPath(name).suffix.lower()
     if found in ("text", "json"):
         _require_no_stand_in(name, suffix, ranges)
-    suspicious = suffix in _PICKLE_SUFFIXES
-    if suspicious and found in ("text", "json", None):
+    named = _ONLY_PICKLE_SUFFIXES if any_data else _PICKLE_SUFFIXES
+    if suffix in named and found in ("text", "json", None):
         found = "pickle"
     if found is None and is_graph_data():
         return "onnx-data"
     if found is None and any_data:
-        found = _data(name, ranges)
+        _require_data(name, ranges)
+        found = "data"
     if found is None:
         raise failure(
             "WEIGHTS_FORMAT",
@@ -88,9 +88,8 @@ def classify(
             where=name,
         )
     if found == "pickle" and not allow_pickle:
-        raise failure(
-            "WEIGHTS_PICKLE", f"{name} is a pickle, which runs code when loaded", where=name
-        )
+        what = f"{name} has a pickle inside ({place})" if place else f"{name} is a pickle"
+        raise failure("WEIGHTS_PICKLE", f"{what}, which runs code when loaded", where=name)
     return found
 
 
@@ -113,56 +112,48 @@ def _require_no_stand_in(name: str, suffix: str, ranges: RangeReader) -> None:
         )
 
 
-def _content(name: str, ranges: RangeReader) -> Format | None:
+def _content(
+    name: str, ranges: RangeReader, *, allow_pickle: bool
+) -> tuple[Format | None, str | None]:
+    """Return the format, None for one that is not known; and where a pickle is inside."""
     head = ranges.read(0, HEAD_BYTES)
     if head[:4] == b"GGUF":
-        return "gguf"
+        return "gguf", None
     if _begins_safetensors(name, head):
-        return "safetensors"
-    whole = len(head) == ranges.size_bytes
-    if _holds_pickle(name, head, ranges) or is_pickle(head, whole=whole):
-        return "pickle"
+        return "safetensors", None
+    place = _pickle_place(name, ranges, allow_pickle=allow_pickle)
+    if place is not None:
+        return "pickle", place
     if is_onnx(ranges):
-        return "onnx"
-    return _text(head, whole=whole)
+        return "onnx", None
+    return _text(head, whole=len(head) == ranges.size_bytes), None
 
 
-def _data(name: str, ranges: RangeReader) -> Format:
-    """Return whether data of no known format is a pickle, which may be compressed.
+def _require_data(name: str, ranges: RangeReader) -> None:
+    """Raise for data that runs as a program; its package belongs in runtime.requirements.
 
     Raises:
-        SourceError: ``WEIGHTS_FORMAT``, it is a program, or compressed so that it cannot be told.
+        SourceError: ``WEIGHTS_FORMAT``.
     """
-    head = ranges.read(0, HEAD_BYTES)
+    head = ranges.read(0, _BYTECODE_BYTES)
     if head.startswith(_PROGRAMS):
         message, hint = f"{name} is a program, not data", "name its package in runtime.requirements"
         raise failure("WEIGHTS_FORMAT", message, hint=hint, where=name)
-    if head.startswith(_PACKED):
-        message, hint = f"{name} is compressed data", "unpack it, and name what was in it"
+    if _is_bytecode(head):
+        message = f"{name} is compiled Python, not data"
+        hint = "name its source in runtime.code, where its text can be read"
         raise failure("WEIGHTS_FORMAT", message, hint=hint, where=name)
-    return "pickle" if is_pickle(_unpacked_head(head), whole=False) else "data"
 
 
-def _unpacked_head(head: bytes) -> bytes:
-    """Return the first bytes of compressed data; nothing if it is not compressed."""
-    unpackers: list[tuple[bytes, Callable[[], bytes]]] = [
-        (b"\x1f\x8b", lambda: zlib.decompressobj(31).decompress(head, HEAD_BYTES)),
-        (b"\x78", lambda: zlib.decompressobj().decompress(head, HEAD_BYTES)),
-        (b"BZh", lambda: bz2.BZ2Decompressor().decompress(head, HEAD_BYTES)),
-        (b"\xfd7zXZ", lambda: _lzma(lzma.FORMAT_XZ, head)),
-        (b"\x5d\x00", lambda: _lzma(lzma.FORMAT_ALONE, head)),
-    ]
-    for magic, unpack in unpackers:
-        if head.startswith(magic):
-            try:
-                return unpack()
-            except (zlib.error, OSError, lzma.LZMAError, EOFError):
-                return b""
-    return b""
+def _is_bytecode(head: bytes) -> bool:
+    """Return whether it begins as a .pyc: a number for Python's version, a line end, and flags.
 
-
-def _lzma(form: int, head: bytes) -> bytes:
-    return lzma.LZMADecompressor(form, memlimit=_LZMA_BYTES).decompress(head, HEAD_BYTES)
+    Source: importlib._bootstrap_external, _classify_pyc.
+    """
+    if len(head) < _BYTECODE_BYTES or head[2:4] != b"\r\n":
+        return False
+    version, flags = int.from_bytes(head[:2], "little"), int.from_bytes(head[4:8], "little")
+    return version in _BYTECODE_VERSIONS and flags in _BYTECODE_FLAGS
 
 
 def _begins_safetensors(name: str, head: bytes) -> bool:
@@ -173,50 +164,23 @@ def _begins_safetensors(name: str, head: bytes) -> bool:
     return length <= MAX_HEADER_BYTES or name.endswith(".safetensors")
 
 
-def _holds_pickle(name: str, head: bytes, ranges: RangeReader) -> bool:
-    """Return whether it is an archive with a pickle, or with a numpy array of objects."""
-    if head[:4] == b"PK\x03\x04":
-        return _archive_holds_pickle(name, ranges)
-    return head[: len(_NPY_MAGIC)] == _NPY_MAGIC and _npy_holds_objects(head)
+def _pickle_place(name: str, ranges: RangeReader, *, allow_pickle: bool) -> str | None:
+    """Return where a file holds a pickle: empty for the file itself; None if there is none.
 
-
-def _archive_holds_pickle(name: str, ranges: RangeReader) -> bool:
+    Raises:
+        SourceError: ``WEIGHTS_FORMAT``, a part cannot be looked into; ``WEIGHTS_DAMAGED``.
+    """
     try:
-        with open_archive(ranges) as archive:
-            names = archive.namelist()
-            if any(PurePosixPath(item).suffix.lower() in (".pkl", ".pickle") for item in names):
-                return True
-            return any(_member_holds_objects(archive, item) for item in _arrays(names))
+        return find_pickle(ranges)
+    except UnseenError as error:
+        if allow_pickle:
+            return None
+        message = f"{name} {error}, so it cannot be checked for pickles"
+        raise failure("WEIGHTS_FORMAT", message, hint=_UNSEEN, where=name) from error
     except UntrustedError as error:
         raise failure(
             "WEIGHTS_DAMAGED", f"{name} is an archive that cannot be read: {error}", where=name
         ) from error
-
-
-def _arrays(names: Sequence[str]) -> list[str]:
-    found = [name for name in names if name.endswith(".npy")]
-    if len(found) > _MAX_ARRAYS:
-        raise UntrustedError(f"it has {len(found)} arrays, more than {_MAX_ARRAYS}")
-    return found
-
-
-def _member_holds_objects(archive: zipfile.ZipFile, member: str) -> bool:
-    if archive.getinfo(member).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        # numpy does not write other compressions, and they can unpack to megabytes at once.
-        raise UntrustedError(f"the compression of {shown(member)} is not used for arrays")
-    with archive.open(member) as stream:
-        return _npy_holds_objects(stream.read(_NPY_HEADER_BYTES))
-
-
-def _npy_holds_objects(head: bytes) -> bool:
-    """Return whether it is an array of Python objects, which numpy stores as a pickle.
-
-    Source: numpy.lib.format, the header's ``descr``.
-    """
-    return any(
-        _OBJECT_TYPE.search(part.partition(b"'descr':")[2])
-        for part in head[:_NPY_HEADER_BYTES].split(b"}")
-    )
 
 
 def _text(head: bytes, *, whole: bool) -> Format | None:

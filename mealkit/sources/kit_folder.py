@@ -142,8 +142,11 @@ class FolderReader:
         above = path if has_wildcard(name) else next(filter(Path.is_file, path.parents), path)
         if target := link_in_text(above):
             note = f"; {above.name} is a link to {target} that Git wrote as text (core.symlinks)"
+        hint = None
+        if path.is_dir():
+            what, hint = "is a folder", f"name the files in it: {name}/*"
         message = f"{name} {what}" if what else f"there is no {name}{note}"
-        return problem("SOURCE_NOT_FOUND", message, where=str(self._folder))
+        return problem("SOURCE_NOT_FOUND", message, where=str(self._folder), hint=hint)
 
     def _hashed(self, names: Sequence[str]) -> Iterator[tuple[Digest, Path]]:
         """Yield the digest of each file and its real path."""

@@ -251,6 +251,7 @@ def test_loading_puts_it_under_the_name_of_the_kit(little, unique, sdk):
         report = build(kit, home, Outputs(load=True))
         labels = sdk.images.get(f"{name}:1.0.0").labels
         assert labels["dev.mealkit.recipe"] == str(report.recipe)
+        assert labels["dev.mealkit.salt"] == str(report.salt)
         again = build(kit, home, Outputs(load=True))
         assert f"({len(report.images[0].layers)} layers already present)" in again.delivered[0]
     finally:

@@ -131,6 +131,8 @@ LAYERS = [
     _tar(("etc", None), ("etc/os-release", b"ID=little\n"), ("bin", "usr/bin")),
     _tar(("usr/lib/" + "x" * 120, b"long"), ("usr/lib/.wh.old", b""), ("größe", b"x")),
 ]
+_INNER = _tar(("a.npz", _npz()), ("b", PICKLES[4]), ("c", b"(" * 600))
+PACKED = [_INNER, gzip.compress(_INNER, mtime=0), lzma.compress(gzip.compress(_INNER, mtime=0))]
 GZIP_LAYERS = [gzip.compress(item, mtime=0) for item in LAYERS]
 
 

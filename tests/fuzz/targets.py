@@ -356,6 +356,7 @@ TARGETS = [
     Target("ONNX", lambda data: external_files(Bytes(data)), seeds.ONNX, inputs=800),
     Target("pickle", formats, seeds.PICKLES, inputs=1000),
     Target("archive of arrays", formats, seeds.ARCHIVES, inputs=500),
+    Target("packed archives", formats, seeds.PACKED, inputs=500),
     Target("config.json", config, seeds.CONFIGS, inputs=500),
     Target("deb", deb, seeds.DEBS, inputs=300),
     Target("Debian packages", packages, seeds.PARAGRAPHS, (ValueError,), inputs=500),

@@ -128,6 +128,12 @@ CHANGES_TO_ANSWERS = {
     "hardware.architectures": ["arm64"],
     "data": {"inputs": {"text": {"length": {"maximum_characters": 9}}}},
 }
+# Part of the recipe, not of the salt digest; of requirements, the versions that they lead to are, and
+# these are the same here.
+MAY_CHANGE_ANSWERS = {
+    *("model.name", "overrides", "runtime.base", "runtime.base.suite", "runtime.python"),
+    *("runtime.exclude", "runtime.requirements", "hardware.architectures", "data"),
+}
 KEEPS_ANSWERS = {
     "datasets": {"pairs": PAIRS},
     "claims": [
@@ -189,6 +195,62 @@ def test_what_changes_an_answer_changes_the_recipe(path):
     changed = with_value(KIT, path, CHANGES_TO_ANSWERS[path])
 
     assert _lock(changed).recipe != _lock().recipe
+
+
+@pytest.mark.parametrize("path", CHANGES_TO_ANSWERS)
+def test_what_decides_an_answer_changes_the_salt(path):
+    """Weights, prompts, values, flags, code; but not what is below the engine, nor a model's name."""
+    changed = with_value(KIT, path, CHANGES_TO_ANSWERS[path])
+
+    assert (_lock(changed).salt != _lock().salt) is (path not in MAY_CHANGE_ANSWERS)
+
+
+@pytest.mark.parametrize("path", KEEPS_ANSWERS)
+def test_what_keeps_answers_keeps_the_salt(path):
+    """Description, owner, licence, places and limits are not in the salt digest."""
+    changed = with_value(KIT, path, KEEPS_ANSWERS[path])
+
+    assert _lock(changed).salt == _lock().salt
+
+
+def test_every_part_of_the_system_prompt_is_in_the_salt():
+    """Which prompt it is, where it goes, and the values of its variables."""
+    pinned = {"prompt": "query", "placement": "before", "values": {"a": "b"}}
+    base = _lock(with_value(KIT, "system_prompt", pinned))
+    for name, other in {"placement": "instead", "values": {"a": "c"}}.items():
+        changed = _lock(with_value(KIT, "system_prompt", {**pinned, name: other}))
+        assert changed.salt != base.salt
+        assert changed.recipe != base.recipe
+
+
+def test_a_package_that_is_not_asked_for_keeps_the_salt():
+    """Of the packages, the salt digest has the versions of those that engine and kit name."""
+    lock = _lock()
+    first = lock.engine.packages[0]
+
+    def with_package(name: str, **changes: str) -> Lock:
+        wheel = first.model_copy(update={"name": name, **changes})
+        named = lock.engine.model_copy(update={"packages": (wheel,), "requested": ("asked",)})
+        return lock.model_copy(update={"engine": named})
+
+    assert with_package("below").salt == with_package("below", version="99").salt
+    assert with_package("below").recipe != with_package("below", version="99").recipe
+    assert with_package("asked").salt != with_package("asked", version="99").salt
+    assert with_package("asked").salt == with_package("asked", filename="other.whl").salt
+
+
+def test_a_lock_states_its_salt_and_no_other_one():
+    """A lock whose text has another salt digest was edited by hand; older locks state none."""
+    lock = _lock()
+    form = json.loads(lock_bytes(lock))
+    assert form["salt"] == str(lock.salt)
+    with pytest.raises(LockError, match="its salt digest is"):
+        read_lock(json.dumps({**form, "salt": str(lock.recipe)}).encode())
+    older = {name: value for name, value in form.items() if name != "salt"}
+    del older["engine"]["requested"]
+    read = read_lock(json.dumps(older).encode())
+    assert read.recipe == lock.recipe
+    assert "salt" not in json.loads(lock_bytes(read))
 
 
 @pytest.mark.parametrize("path", KEEPS_ANSWERS)

@@ -243,6 +243,26 @@ def test_missing_wheels_name_the_script_that_makes_them(tmp_path, home):
 
 
 @pytest.mark.parametrize(
+    ("line", "package"),
+    [
+        ("import cv2", "opencv-python-headless"),
+        ("from sklearn.svm import SVC", "scikit-learn"),
+        ("import PIL.Image", "pillow"),
+        ("import yaml", "pyyaml"),
+        ("import pandas as pd", "pandas"),
+    ],
+)
+def test_an_import_that_nothing_provides_names_its_package(tmp_path, home, line, package):
+    """A problem if the kit has no packages; else a warning once they are locked."""
+    kit = python_kit(tmp_path / "kit", f"{line}\n{HANDLER}", "3.13")
+    base = {"source": "debian", "suite": "trixie"}
+    edit_kit(kit, lambda form: form["runtime"].update(base=base, wheels=[]))
+    (found,) = problems(kit, home)
+    assert (found.code, found.where) == ("KIT_INVALID", "handler.py:1")
+    assert found.hint.startswith(f"add its package, {package}, to runtime.requirements")
+
+
+@pytest.mark.parametrize(
     ("place", "value", "hint"),
     [
         (("owner", "contact"), "mailto:little@example.org", "write an address"),

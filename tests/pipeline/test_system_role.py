@@ -8,6 +8,7 @@ from fakes.little import Heard, edit_kit
 
 import mealkit
 from mealkit.errors import KitError
+from mealkit.pipeline.kit.checking import check_kit
 from mealkit.pipeline.kit.locking import lock_kit
 from mealkit.recipe.lock import read_lock
 
@@ -44,6 +45,7 @@ def test_a_template_that_writes_it(chat, home):
     assert lock.system_prompt.placement == "default"
     assert lock.prompts["system"].text == "Be brief.\n"
     assert lock.recipe != before.recipe
+    check_kit(chat, home, [chat.parent])
 
 
 @pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json"])
@@ -61,3 +63,8 @@ def test_a_template_that_refuses_it(chat, home, file):
     assert caught.value.problems[0].code == "KIT_SYSTEM_ROLE"
     assert "kit.yaml:" in caught.value.problems[0].where
     assert (chat / "kit.lock").read_bytes() == before
+    with pytest.raises(KitError, match="does not write system messages"):
+        check_kit(chat, home, [chat.parent])
+    (chat / "kit.lock").unlink()
+    with pytest.raises(KitError, match="does not write system messages"):
+        check_kit(chat, home, [chat.parent])

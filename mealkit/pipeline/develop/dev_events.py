@@ -39,6 +39,9 @@ class Saved:
     files: tuple[str, ...]
     changes: tuple[Change, ...]
     recipe: str
+    """The digest of the recipe as it is now."""
+    salt: str
+    """The salt digest as it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,9 @@ def event_json(event: DevEvent) -> Mapping[str, Any]:
     match event:
         case Refused(problems):
             return {**kind, "problems": [item.as_json() for item in problems]}
+        case Saved(changes=changes):
+            shown = [item.as_json() for item in changes]
+            return {**kind, **asdict(event), "changes": shown}
         case Failed(problem, is_answering):
             return {**kind, "problem": problem.as_json(), "is_answering": is_answering}
         case _:

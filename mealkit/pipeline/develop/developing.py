@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from mealkit.errors import MealkitError, failure
-from mealkit.lock.compare import compare
+from mealkit.lock.compare import compare_locks, without_restatements
 from mealkit.pipeline.develop.dev_events import DevEvent, Failed, Ready, Refused, Saved, Step
 from mealkit.pipeline.develop.edited_container import DevRequest, EditedContainer
 from mealkit.pipeline.develop.kit_log import KitLog
@@ -87,7 +87,7 @@ class _Session:
         """Start the first version."""
         lock = self._locked(kit)
         if kit.lock is not None and kit.drift:
-            self._tell(Saved((), tuple(kit.drift), str(lock.recipe)))
+            self._tell_saved((), plain_lock(kit.lock, architecture()), lock)
         self._start(kit, lock)
 
     def take(self, saved: tuple[str, ...]) -> None:
@@ -105,9 +105,7 @@ class _Session:
             if was_refused:
                 self._tell(Step("the kit is as it runs again"))
             return
-        before = self._lock.model_dump(mode="json") if self._lock else {}
-        changes = tuple(compare(before, lock.model_dump(mode="json")))
-        self._tell(Saved(saved, changes, str(lock.recipe)))
+        self._tell_saved(saved, self._lock or lock, lock)
         self._began = began
         try:
             if self._container.fits(lock):
@@ -151,6 +149,10 @@ class _Session:
             self._is_locked = True
             lock = fresh_lock(kit, frozen=False, home=self._home, progress=self._progress)
         return plain_lock(lock, architecture())
+
+    def _tell_saved(self, files: tuple[str, ...], before: Lock, after: Lock) -> None:
+        changes = without_restatements(compare_locks(before, after))
+        self._tell(Saved(files, tuple(changes), str(after.recipe), str(after.salt)))
 
     def _start(self, kit: OpenedKit, lock: Lock) -> None:
         container = self._container.start(kit, lock)

@@ -11,9 +11,11 @@ from mealkit.kit.bounds import Bounds
 from mealkit.kit.document import Document
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.code_syntax import syntax_findings
+from mealkit.pipeline.kit.import_checks import import_warnings
 from mealkit.pipeline.kit.needed_weights import needed_problems
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.kit.placeholder_checks import kit_placeholders
+from mealkit.pipeline.kit.system_role import system_role_problems
 from mealkit.pipeline.kit.wheel_checks import wheel_problems
 from mealkit.progress import SILENT, Progress
 
@@ -53,7 +55,8 @@ def check_kit(
     kit = open_kit(path, home, allowed, progress, problems)
     about = kit.parts.kit
     code = syntax_findings(kit.parts.code, about.runtime.python)
-    if found := [*code.problems, *needed_problems(kit, home), *wheel_problems(kit)]:
+    found = [*code.problems, *needed_problems(kit, home), *wheel_problems(kit)]
+    if found := [*found, *system_role_problems(kit, home)]:
         raise KitError(*found)
     stale = [kit.stale()] if kit.drift else []
     paths = tuple(change.path for change in kit.drift) if kit.lock else None
@@ -61,7 +64,8 @@ def check_kit(
         "runtime.exclude": about.runtime.exclude,
         f"the engine {kit.parts.recipe.name}": kit.parts.recipe.excludes,
     }
-    warnings = (*kit.warnings, *code.warnings, *kit_placeholders(kit), *stale)
+    imports = import_warnings(kit, kit.lock) if kit.lock and kit.is_resolved else []
+    warnings = (*kit.warnings, *code.warnings, *imports, *kit_placeholders(kit), *stale)
     return CheckReport(about.name, about.version, warnings, paths, excluded)
 
 

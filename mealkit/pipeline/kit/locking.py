@@ -11,6 +11,7 @@ from mealkit.lock.compare import Change, compare_locks, without_restatements
 from mealkit.lock.resolve import Upgrade, resolve
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.code_syntax import syntax_findings
+from mealkit.pipeline.kit.import_checks import import_warnings
 from mealkit.pipeline.kit.needed_weights import needed_problems
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.kit.resolving_inputs import KitInputs
@@ -97,6 +98,8 @@ def _locked(
     for warning in (*code.warnings, *needed_problems(kit, home)):
         progress.notice(warning)
     lock = resolve(kit.parts, KitInputs(kit, home, progress), kit.lock, upgrade)
+    for warning in import_warnings(kit, lock):
+        progress.notice(warning)
     if lock.claims or lock.cases:
         from mealkit.pipeline.kit.first_rows import require_testable
 

@@ -44,18 +44,8 @@ class Edits:
         while not self._has_changed():
             time.sleep(_LOOK_SECONDS)
 
-    def _has_changed(self) -> bool:
-        if self._has_author_left():
-            os.kill(os.getpid(), signal.SIGINT)  # as mealkit stop does
-        return self._now() != self.version
-
-    def _now(self) -> str:
-        # A folder that is gone is that of an author who has gone.
-        with suppress(OSError):
-            return os.readlink(f"{self._etc}/{VERSION_NOW}")  # noqa: PTH115
-        return ""
-
-    def _has_author_left(self) -> bool:
+    def has_author_left(self) -> bool:
+        """Return whether the process of the author has ended."""
         try:
             opened = os.open(f"{self._etc}/{AUTHOR}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -67,6 +57,17 @@ class Edits:
         finally:
             os.close(opened)
         return True
+
+    def _has_changed(self) -> bool:
+        if self.has_author_left():
+            os.kill(os.getpid(), signal.SIGINT)  # as mealkit stop does
+        return self._now() != self.version
+
+    def _now(self) -> str:
+        # A folder that is gone is that of an author who has gone.
+        with suppress(OSError):
+            return os.readlink(f"{self._etc}/{VERSION_NOW}")  # noqa: PTH115
+        return ""
 
 
 def edits_of(environment: Mapping[str, str]) -> Edits | None:

@@ -142,13 +142,15 @@ class _Launch:
         lifecycle.listeners.append(lambda moved: journal.info("state", **moved.as_json()))
         plan, worker, _ = self._begun or (None, None, None)
         with ExitStack() as stack:
-            waiting_server = stack.enter_context(WaitingServer(listener, lifecycle))
+            take_over = _take_nothing
+            if self._facts is None:  # else it is soon: callers wait in the kernel's queue
+                take_over = stack.enter_context(WaitingServer(listener, lifecycle)).leave
             data = _read(settings)
+            lock = self.lock = _lock(data, settings)
             if edits is not None:  # its imports take longer than the gateway's next start
                 plan = _plan(data, settings, self._environment)
                 worker = Spawned(plan.command, plan.environment)
                 stack.callback(worker.drop)
-            lock = self.lock = _lock(data, settings)
             # Imports about half of the modules.
             from mealkit.runtime.life.start import Startup  # noqa: PLC0415
 
@@ -163,7 +165,7 @@ class _Launch:
             # Imports the other half: the server and the modules that it needs.
             from mealkit.runtime.life.serving import ServingContainer  # noqa: PLC0415
 
-            code = ServingContainer(startup, keys).serve(listener, waiting_server.leave)
+            code = ServingContainer(startup, keys).serve(listener, take_over)
             if code is None:
                 self._hashed |= startup.verification.hashed
             return code
@@ -210,6 +212,10 @@ def _write_termination_log(settings: Settings | None, data: bytes) -> None:
             os.write(descriptor, data)
         finally:
             os.close(descriptor)
+
+
+def _take_nothing() -> None:
+    """Take the socket over from no other server."""
 
 
 def _heed_stops() -> None:

@@ -97,7 +97,7 @@ class ServingContainer:
         logging.getLogger().addHandler(warnings)
         self._listen_for_stops()
         connections = AcceptedConnections(possible_connections(self._service.settings.connections))
-        server = _Server(_server_config(self._service, connections))
+        server = self._server = _Server(_server_config(self._service, connections))
         take_over()
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         control = passed_control(os.environ)
@@ -153,7 +153,12 @@ class ServingContainer:
             await self._startup.edits.next()
 
     async def _leave_version(self, kit: "asyncio.Task[None]") -> None:
-        """End for another version of the kit: quick requests are still answered."""
+        """End for another version of the kit: quick requests are still answered.
+
+        New callers wait in the kernel's queue for that version.
+        """
+        for accepting in getattr(self._server, "servers", ()):  # none before it has started
+            accepting.close()
         self._lifecycle.move(Status.DRAINING, "the kit was edited; its next version starts")
         kit.cancel()
         await asyncio.gather(kit, return_exceptions=True)

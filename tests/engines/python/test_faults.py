@@ -97,7 +97,8 @@ def test_a_failed_start_is_told_in_full(raised, tmp_path, capsys, text, where, s
     (problem,) = start_failure(raised(text), tmp_path / "code", "the import").problems
     assert (problem.code, problem.where) == ("ENGINE_START", where)
     assert said in problem.message
-    assert ("runtime.requirements" in (problem.hint or "")) is ("nowhere" in text)
+    assert ("runtime.requirements" in problem.hint) is ("nowhere" in text)
+    assert (problem.hint == f"correct {where}") is ("nowhere" not in text)
     assert "handler.py" in capsys.readouterr().err
 
 

@@ -174,6 +174,7 @@ def test_metadata_and_models(start, make_lock):
     assert body["kit"]["name"] == "kit"
     assert body["owner"]["contact"] == "mailto:authors@example.invalid"
     assert body["recipe"] == str(lock.recipe) == kit.ready().headers["X-Mealkit-Recipe"]
+    assert body["salt"] == str(lock.salt) == kit.ready().headers["X-Mealkit-Salt"]
     assert body["image"] == digest
     assert body["model"]["files"][0]["sha256"] == lock.model.files[0].sha256.hex
     assert body["limits"]["max_inputs"] == 2048

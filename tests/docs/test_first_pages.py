@@ -15,11 +15,10 @@ README = (ROOT / "README.md").read_text("utf-8")
 FIRST_SCREEN, _, REST = README.partition("\n## ")
 
 
-@pytest.fixture
-def variables(tmp_path, test_cache):
-    """A home of its own, with the inputs that this machine has fetched before, and the tests' mealkit."""
-    home = tmp_path / "home"
-    home.mkdir()
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory, test_cache):
+    """One home for all pages, with the inputs that this machine has fetched, and the tests' mealkit."""
+    home = tmp_path_factory.mktemp("home")
     files = test_cache / "home" / "files"
     files.mkdir(parents=True, exist_ok=True)
     (home / "files").symlink_to(files)
@@ -39,11 +38,19 @@ def test_the_first_screen_shows_a_kit_a_command_and_the_answer():
     assert README.count("never-run.md") == 1
 
 
+PAGES = {"README.md": FIRST_SCREEN} | {
+    page.name: page.read_text("utf-8") for page in sorted((ROOT / "docs/tutorial").glob("*.md"))
+}
+
+
 @pytest.mark.docker
 @pytest.mark.online
-def test_the_first_screen_runs(tmp_path, variables):
-    """The kit is locked, built and started by the command that README.md shows, and gives its answer."""
-    assert list(play(steps_of(FIRST_SCREEN), tmp_path, variables))
+@pytest.mark.xdist_group("pages")
+@pytest.mark.parametrize("page", PAGES)
+def test_a_reader_gets_what_the_page_shows(page, tmp_path, variables):
+    """The files and commands of README.md's first screen, and of each tutorial, do what they say."""
+    (tmp_path / "kits").symlink_to(ROOT / "kits")
+    assert list(play(steps_of(PAGES[page]), tmp_path, variables))
 
 
 def test_a_page_is_read_as_steps():

@@ -9,15 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mealkit.assembly.lean import lean_image
-from mealkit.containers.container import LABEL_IMAGE, Container
+from mealkit.containers.container import Container
 from mealkit.deploy.deployment import LABEL_DEPLOYMENT
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, StoreError
 from mealkit.oci.index import ImageIndex
-from mealkit.pipeline.deployment_files import images_in_use
+from mealkit.pipeline.disk.pruning import prune, unneeded_home_bytes, used_images
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.loaded_images import LoadedCopy, remove_copy, unneeded_copies
-from mealkit.pipeline.image.pruning import prune, unneeded_home_bytes
 from mealkit.pipeline.machine.clients import client_of, kits_of_home
 from mealkit.pipeline.run.names_of_own import is_left
 from mealkit.progress import Progress
@@ -49,12 +48,12 @@ def plan_pruning(home: Home, *, nameless: bool) -> PrunePlan:
     Raises:
         DeploymentError: ``DEPLOYMENT_INVALID``: what a deployment needs is not known.
     """
-    store, in_use = LocalStore(home.store), {*images_in_use(home), *_running(home)}
+    store, in_use = LocalStore(home.store), used_images(home)
     unnamed = tuple(_unnamed(store, in_use)) if nameless else ()
     gone = {item.digest for item in unnamed}
     file_bytes = 0
     with suppress(StoreError):  # of a damaged image, which pruning refuses or deletes
-        file_bytes = unneeded_home_bytes(home, gone, in_use)
+        file_bytes = unneeded_home_bytes(home, gone)
     return PrunePlan(
         nameless=unnamed,
         ended=tuple(_ended(home)) if nameless else (),
@@ -71,19 +70,11 @@ def carry_out(plan: PrunePlan, *, damaged: bool, home: Home, progress: Progress)
         ContainerError: ``CLIENT_UNAVAILABLE``, an engine has ended meanwhile.
     """
     nameless = bool(plan.nameless)
-    freed = prune(
-        damaged=damaged, nameless=nameless, home=home, progress=progress, running=_running(home)
-    )
+    freed = prune(damaged=damaged, nameless=nameless, home=home, progress=progress)
     for item in plan.ended:
         with suppress(MealkitError):  # it was removed meanwhile
             client_of(item.name, home).remove(item.name)
     return freed + sum(remove_copy(item) for item in plan.copies)
-
-
-def _running(home: Home) -> set[str]:
-    """Return the digests of the images of kits that run."""
-    found = (item.labels.get(LABEL_IMAGE) for item in kits_of_home(home) if item.exit is None)
-    return set(filter(None, found))
 
 
 def _unnamed(store: LocalStore, in_use: set[str]) -> Iterator[StoredImage]:

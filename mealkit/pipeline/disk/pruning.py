@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from mealkit.assembly.lean import lean_image
+from mealkit.containers.container import LABEL_IMAGE
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.image import Image
@@ -13,6 +14,7 @@ from mealkit.oci.index import ImageIndex
 from mealkit.pipeline.deployment_files import images_in_use
 from mealkit.pipeline.home import REBUILDS, Home
 from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.machine.clients import kits_of_home
 from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
@@ -22,18 +24,10 @@ from mealkit.stores.upkeep import prune as prune_store
 from mealkit.stores.upkeep import unneeded_bytes
 
 
-def prune(
-    *,
-    damaged: bool,
-    nameless: bool,
-    home: Home,
-    progress: Progress,
-    running: Collection[str] = (),
-) -> int:
+def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> int:
     """Delete blobs, inputs, indexes and unpacked roots that no image needs; return bytes freed.
 
-    ``nameless`` also deletes images without a name, unless a deployment runs or keeps them, or they
-    are among those that are ``running``.
+    ``nameless`` also deletes images without a name, unless a deployment runs or keeps them.
     ``damaged`` reads every blob, and deletes
     those that do not match their digest, so that the next build restores them.
 
@@ -43,7 +37,7 @@ def prune(
     """
     store = LocalStore(home.store)
     task = progress.task("pruning", None)
-    in_use = {*images_in_use(home), *running}
+    in_use = used_images(home)
     done = prune_store(store, task.advance, nameless=nameless, damaged=damaged, in_use=in_use)
     freed = done.freed_bytes
     if home.root.is_dir() and any(home.root.iterdir()):
@@ -56,12 +50,22 @@ def prune(
     return freed
 
 
-def unneeded_home_bytes(home: Home, gone: Collection[Digest], in_use: Collection[str]) -> int:
+def used_images(home: Home) -> set[str]:
+    """Return the digests of images that deployments or running kits use.
+
+    Raises:
+        DeploymentError: ``DEPLOYMENT_INVALID``: what a deployment needs is not known.
+    """
+    running = (item.labels.get(LABEL_IMAGE) for item in kits_of_home(home) if item.exit is None)
+    return {*images_in_use(home), *filter(None, running)}
+
+
+def unneeded_home_bytes(home: Home, gone: Collection[Digest]) -> int:
     """Return what `prune` would free if the images in ``gone`` were removed, as far as is known."""
     store = LocalStore(home.store)
     if not home.root.is_dir():
         return 0
-    freed = unneeded_bytes(store, nameless=bool(gone), in_use=in_use)
+    freed = unneeded_bytes(store, nameless=bool(gone), in_use=used_images(home))
     inputs, roots = _needed(store, gone)
     files = FileCache(home.files).sizes()
     freed += sum(size for digest, size in files.items() if digest not in inputs)

@@ -1,0 +1,46 @@
+"""Tells whether a numpy array holds Python objects, which numpy stores as a pickle.
+
+Reads only the header. Source: numpy.lib.format.
+"""
+
+import ast
+from typing import Any
+
+_MAGIC = b"\x93NUMPY"
+_LONG_VERSIONS = frozenset({2, 3})
+
+
+def is_array(head: bytes) -> bool:
+    """Return whether a file that begins like this is an array."""
+    return head.startswith(_MAGIC)
+
+
+def holds_objects(head: bytes) -> bool:
+    """Return whether an array holds objects; also True if its header cannot be read.
+
+    numpy refuses headers of more than some ten thousand characters, unless it may load pickles.
+    """
+    size = 4 if head[6:7] and head[6] in _LONG_VERSIONS else 2
+    start = 8 + size
+    length = int.from_bytes(head[8:start], "little")
+    text = head[start : start + length]
+    if len(text) < length:
+        return True
+    try:
+        header = ast.literal_eval(text.decode("utf-8" if size == 4 else "latin-1").strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return True
+    return not isinstance(header, dict) or _has_objects(header.get("descr"))
+
+
+def _has_objects(descr: Any) -> bool:
+    """Return whether a type has objects; that of a record is a list of (name, type, shape)."""
+    if isinstance(descr, str):
+        return descr.lstrip("<>|=").startswith("O")
+    if isinstance(descr, list):
+        return any(
+            not isinstance(field, tuple) or len(field) < 2 or _has_objects(field[1])
+            for field in descr
+        )
+    # A record with a shape, or a type that only a newer numpy writes.
+    return not isinstance(descr, tuple) or len(descr) != 2 or _has_objects(descr[0])
