@@ -85,7 +85,8 @@ def _lines(plan: "PrunePlan") -> list[str]:
         for item in plan.nameless
     ]
     lines += [
-        f"ended kit with its log   {item.name} in {item.client}, which {item.exit}"
+        f"ended kit with its log   {item.name} in {item.client}, which"
+        f" {item.exit or 'a killed command has left'}"
         for item in plan.ended
     ]
     lines += [

@@ -1,6 +1,7 @@
 """A plan of pruning names what can go, and nothing of others."""
 
 import os
+import subprocess
 from contextlib import suppress
 
 import pytest
@@ -12,6 +13,7 @@ from mealkit.pipeline.disk.prune_plan import carry_out, plan_pruning
 from mealkit.pipeline.image.inspecting import images
 from mealkit.pipeline.image.loaded_images import note_loaded
 from mealkit.pipeline.publish.removing import remove_stored, unneeded_store_bytes
+from mealkit.pipeline.run.names_of_own import is_left, name_of_own
 from mealkit.stores.docker_load import load
 from mealkit.stores.local import LocalStore
 
@@ -155,6 +157,15 @@ def test_a_taken_name_is_whoevers_container(sdk, copied):
         assert client.holder(container.id[:12]) is None
     finally:
         container.remove()
+
+
+def test_a_container_of_a_killed_command_is_known():
+    """By the process in its name; a kit of a person has another name."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert is_left(f"ask-{ended.pid}-0123abcd")
+    assert not is_left(name_of_own("try"))
+    assert not is_left(f"ask-{ended.pid}")
 
 
 def test_names_of_an_engine_that_is_silent_are_none(tmp_path):

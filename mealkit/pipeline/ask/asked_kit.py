@@ -4,7 +4,6 @@ A kit that is started for a question gets no port of this machine: mealkit reach
 the sandbox, or by a relay in the container. It is stopped when the question is answered.
 """
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from mealkit.pipeline.proof.kit_testing import (
     stop_quietly,
     terminable,
 )
+from mealkit.pipeline.run.names_of_own import name_of_own
 from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.pipeline.run.running import open_to_run, run_opened
 from mealkit.pipeline.targets import Here, look
@@ -67,7 +67,7 @@ def asked_kit(request: AskRequest, home: Home, progress: Progress) -> Iterator[A
             require_task(kit.task, request.task, request.run.target)
             yield kit
         return
-    name = f"ask-{uuid.uuid4().hex[:12]}"
+    name = name_of_own("ask")
     run = replace(request.run, name=name, port=0, keys=None, is_published=False)
     opened = open_to_run(run, home, progress)
     twin = None

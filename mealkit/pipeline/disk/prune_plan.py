@@ -18,6 +18,7 @@ from mealkit.pipeline.disk.pruning import prune, unneeded_home_bytes, used_image
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.loaded_images import LoadedCopy, remove_copy, unneeded_copies
 from mealkit.pipeline.machine.clients import client_of, kits_of_home
+from mealkit.pipeline.run.names_of_own import is_left
 from mealkit.progress import Progress
 from mealkit.stores.local import LocalStore, StoredImage
 
@@ -29,7 +30,7 @@ class PrunePlan:
     nameless: tuple[StoredImage, ...]
     """Images without a name that no deployment and no running kit uses."""
     ended: tuple[Container, ...]
-    """Kits of this home that have ended; their logs go with them."""
+    """Kits of this home that have ended, or that a killed command has left; their logs go, too."""
     copies: tuple[LoadedCopy, ...]
     """Images in Docker and podman, loaded by this home, whose images are not in the store."""
     file_bytes: int
@@ -91,7 +92,8 @@ def _unnamed(store: LocalStore, in_use: set[str]) -> Iterator[StoredImage]:
 
 def _ended(home: Home) -> Iterator[Container]:
     for item in kits_of_home(home):
-        if item.exit is not None and LABEL_DEPLOYMENT not in item.labels:
+        is_over = item.exit is not None or is_left(item.name)
+        if is_over and LABEL_DEPLOYMENT not in item.labels:
             yield item
 
 

@@ -4,7 +4,6 @@ Raises ContainerError, and DeploymentError for a name of a deployment.
 """
 
 import shutil
-import uuid
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.machine.clients import ContainerClient, client_of, clients
 from mealkit.pipeline.machine.stated_needs import Stated
 from mealkit.pipeline.run.kept_records import records_of
+from mealkit.pipeline.run.names_of_own import name_of_own
 from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.pipeline.targets import ImageTarget
 from mealkit.preflight.here import port_is_free
@@ -84,7 +84,7 @@ def _client(request: RunRequest, home: Home) -> ContainerClient | None:
 
 def trial_of(request: RunRequest) -> RunRequest:
     """Return the request for trying a kit: it has another name, no port and no callers."""
-    name = f"try-{uuid.uuid4().hex[:12]}"
+    name = name_of_own("try")
     return replace(request, name=name, port=0, keys=None, replaces=False, is_published=False)
 
 
