@@ -44,12 +44,24 @@ StartSeconds = Annotated[
 ]
 
 
-def ask_request(
+Embedded = Annotated[
+    bool,
+    typer.Option(
+        "--embedded",
+        help="For a kit that does not run yet: load the full image instead of mounting the"
+        " weights.",
+    ),
+]
+
+
+def ask_request(  # noqa: PLR0913  one parameter for each option
     target: str,
     client: str | None,
     api_key_file: Path | None,
     timeout: float,
+    *,
     allow_folder: list[Path],
+    embedded: bool,
     task: "Task | None",
 ) -> "AskRequest":
     """Return the request for the options."""
@@ -57,6 +69,10 @@ def ask_request(
     from mealkit.pipeline.run.run_request import RunRequest
 
     run = RunRequest(
-        target=target, client=client, timeout_seconds=timeout, allowed=tuple(allow_folder)
+        target=target,
+        client=client,
+        embedded=embedded,
+        timeout_seconds=timeout,
+        allowed=tuple(allow_folder),
     )
     return AskRequest(run, api_key_file, task)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.asking import AskedTarget, Client, KeyFile, StartSeconds, ask_request
+from mealkit.cli.asking import AskedTarget, Client, Embedded, KeyFile, StartSeconds, ask_request
 from mealkit.cli.options import AllowFolder, Json, session_of
 from mealkit.cli.output import print_json, print_problem, print_text, say
 from mealkit.errors import MealkitError, failure
@@ -42,6 +42,7 @@ def chat(  # noqa: PLR0913  one parameter for each option
         typer.Option(metavar="TEXT", help="A system message before yours.", show_default="none"),
     ] = None,
     client: Client = None,
+    embedded: Embedded = False,
     api_key_file: KeyFile = None,
     timeout: StartSeconds = 600.0,
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
@@ -66,7 +67,15 @@ def chat(  # noqa: PLR0913  one parameter for each option
         message = standard_input().strip()
         if not message:
             raise failure("USAGE", "standard input has no message", hint="mealkit chat KIT MESSAGE")
-    request = ask_request(target, client, api_key_file, timeout, allow_folder, Task.GENERATION)
+    request = ask_request(
+        target,
+        client,
+        api_key_file,
+        timeout,
+        allow_folder=allow_folder,
+        embedded=embedded,
+        task=Task.GENERATION,
+    )
     begun = Conversation.begun(system)
     with asked_kit(request, session.home, session.progress(as_json=as_json)) as kit:
         require_chat(kit, target)

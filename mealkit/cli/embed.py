@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mealkit.cli.asking import AskedTarget, Client, KeyFile, StartSeconds, ask_request
+from mealkit.cli.asking import AskedTarget, Client, Embedded, KeyFile, StartSeconds, ask_request
 from mealkit.cli.options import AllowFolder, Json, session_of
 from mealkit.cli.output import print_json, print_line, print_text, table
 from mealkit.errors import failure
@@ -38,6 +38,7 @@ def embed(  # noqa: PLR0913  one parameter for each option
         ),
     ] = None,
     client: Client = None,
+    embedded: Embedded = False,
     api_key_file: KeyFile = None,
     timeout: StartSeconds = 600.0,
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
@@ -56,7 +57,15 @@ def embed(  # noqa: PLR0913  one parameter for each option
     texts = _texts(texts)
     if similarity and len(texts) < 2:
         raise failure("USAGE", "--similarity compares at least two texts", hint="add a text")
-    request = ask_request(target, client, api_key_file, timeout, allow_folder, Task.EMBEDDINGS)
+    request = ask_request(
+        target,
+        client,
+        api_key_file,
+        timeout,
+        allow_folder=allow_folder,
+        embedded=embedded,
+        task=Task.EMBEDDINGS,
+    )
     with asked_kit(request, session.home, session.progress(as_json=as_json)) as kit:
         found = embed_texts(kit, texts, prompt)
     compared = similarities(found) if similarity else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mealkit.cli.asking import AskedTarget, Client, KeyFile, StartSeconds, ask_request
+from mealkit.cli.asking import AskedTarget, Client, Embedded, KeyFile, StartSeconds, ask_request
 from mealkit.cli.options import AllowFolder, Json, session_of
 from mealkit.cli.output import json_text, print_json, print_text, say
 from mealkit.errors import failure
@@ -57,6 +57,7 @@ def predict(  # noqa: PLR0913  one parameter for each option
         ),
     ] = None,
     client: Client = None,
+    embedded: Embedded = False,
     api_key_file: KeyFile = None,
     timeout: StartSeconds = 600.0,
     allow_folder: AllowFolder = [],  # noqa: B006
@@ -74,7 +75,15 @@ def predict(  # noqa: PLR0913  one parameter for each option
     session = session_of(context)
     text = predicting.standard_input() if values == "-" else values
     inputs = predicting.inputs_of(text, tuple(given))
-    request = ask_request(target, client, api_key_file, timeout, allow_folder, None)
+    request = ask_request(
+        target,
+        client,
+        api_key_file,
+        timeout,
+        allow_folder=allow_folder,
+        embedded=embedded,
+        task=None,
+    )
     is_watched = sys.stdout.isatty() and output is None and not as_json
     pieces: list[Any] = []
 

@@ -9,7 +9,7 @@ from mealkit.cli.options import Json, session_of
 from mealkit.cli.output import print_json, print_line, say
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.image.prune_plan import PrunePlan
+    from mealkit.pipeline.disk.prune_plan import PrunePlan
 
 EXAMPLES = (
     "mealkit prune",
@@ -44,7 +44,7 @@ def prune(
     Also copies of such images that mealkit loaded into Docker or podman; and, after a question or
     with --yes, images without a name and kits that have ended. What other programs made stays.
     """
-    from mealkit.pipeline.image.prune_plan import carry_out, plan_pruning
+    from mealkit.pipeline.disk.prune_plan import carry_out, plan_pruning
     from mealkit.units import show_size
 
     session = session_of(context)

@@ -1,6 +1,7 @@
 """A question without a port, in docker and in the sandbox; replacing a kit; a name that is taken."""
 
-from contextlib import suppress
+import socket
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -32,11 +33,21 @@ def name(unique, demo: Demo):
         stop_kit(chosen, timeout_seconds=10, home=demo.home)
 
 
+@contextmanager
+def taken_port(port: int):
+    """The kit's own port, which another program has."""
+    with socket.socket() as listener:
+        with suppress(OSError):  # another program of this machine has it already
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        yield
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_question_needs_no_port(demo: Demo, client):
     """The kit has none while it answers, also for several questions, and is gone at the end."""
     request = AskRequest(RunRequest(str(demo.kit), client=client), task=Task.EMBEDDINGS)
-    with asked_kit(request, demo.home, Heard()) as kit:
+    with taken_port(8000), asked_kit(request, demo.home, Heard()) as kit:
         (running,) = [item for item in kits_of_home(demo.home) if item.name.startswith("ask-")]
         assert (running.client, running.port, running.url) == (client, 0, "")
         found = embed(kit, ["a soup", "a ship"], None)

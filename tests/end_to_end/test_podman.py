@@ -16,6 +16,8 @@ from mealkit.deploy.quadlet import quadlet_files
 from mealkit.deploy.workload import Workload
 from mealkit.deploy.yaml_text import yaml_document
 from mealkit.oci.reference import Reference
+from mealkit.pipeline.ask.asked_kit import AskRequest, asked_kit
+from mealkit.pipeline.ask.embedding_texts import embed
 from mealkit.pipeline.audit.rehashing import rehash
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
@@ -68,6 +70,14 @@ def running(engine: Engine, demo: Demo, unique, monkeypatch) -> tuple[RunReport,
         embedded=engine.name == "podman-rootless",
     )
     return run_kit(request, demo.home, heard), heard
+
+
+def test_a_question_needs_no_port(engine, demo, monkeypatch):
+    """The relay runs in podman's containers, too."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(engine.podman.runtime))
+    run = RunRequest(str(demo.kit), client="podman", embedded=engine.name == "podman-rootless")
+    with asked_kit(AskRequest(run), demo.home, Heard()) as kit:
+        assert len(embed(kit, ["a soup"], None).vectors[0]) == 384
 
 
 def test_a_kit_runs_is_listed_and_stops(engine, running, demo):

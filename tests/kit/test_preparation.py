@@ -31,7 +31,7 @@ def test_missing_wheels_name_the_script(tmp_path, named):
     (folder / "empty").mkdir()
     found = problem_of(folder)
     assert found.code == "KIT_FILE_MISSING"
-    assert found.hint == f"run the kit's script, which makes it: bash '{folder}/make.sh'"
+    assert found.hint == f"make it: bash '{folder}/make.sh'"
 
 
 def test_without_a_script_the_usual_fix_is_named(tmp_path):

@@ -18,10 +18,10 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.lock.resolve import offline_lock
 from mealkit.pipeline.audit.rebuilding import Proof, rebuild
+from mealkit.pipeline.disk.pruning import prune
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import build_kit, render_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.image.pruning import prune
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.recipe.lock import Lock, lock_bytes, read_lock
 from mealkit.sources.file_cache import FileCache

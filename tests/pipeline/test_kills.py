@@ -13,10 +13,10 @@ from mealkit.oci.artifact import artifact_of
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.oci.validate import validate
+from mealkit.pipeline.disk.pruning import prune
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.image.pruning import prune
 from mealkit.progress import SILENT
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.push import push

@@ -8,9 +8,9 @@ from fakes.little import Heard, little_base
 
 from mealkit.containers.docker import DockerClient
 from mealkit.containers.running_names import running_names
+from mealkit.pipeline.disk.prune_plan import carry_out, plan_pruning
 from mealkit.pipeline.image.inspecting import images
 from mealkit.pipeline.image.loaded_images import note_loaded
-from mealkit.pipeline.image.prune_plan import carry_out, plan_pruning
 from mealkit.pipeline.publish.removing import remove_stored, unneeded_store_bytes
 from mealkit.stores.docker_load import load
 from mealkit.stores.local import LocalStore

@@ -9,8 +9,8 @@ from mealkit.deploy.deployment import Deployment, Revision, Settings, State
 from mealkit.errors import StoreError
 from mealkit.oci.validate import validate
 from mealkit.pipeline.deployment_files import DeploymentFiles
+from mealkit.pipeline.disk.pruning import prune
 from mealkit.pipeline.image.inspecting import images
-from mealkit.pipeline.image.pruning import prune
 from mealkit.pipeline.publish.removing import remove_stored
 from mealkit.stores.local import LocalStore
 

@@ -12,13 +12,13 @@ from mealkit.errors import MealkitError
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.validate import validate
+from mealkit.pipeline.disk.pruning import prune
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit, render_kit
 from mealkit.pipeline.image.comparing import diff
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.inspecting import images, inspect
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.image.pruning import prune
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.machine.stated_needs import stated_by
 from mealkit.pipeline.targets import StoredName

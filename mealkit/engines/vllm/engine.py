@@ -264,10 +264,7 @@ def demand(use: Use) -> Demand | None:
         kv_dtype=use.computed_kv_dtype if automatic else use.kv_dtype("kv_cache_dtype"),
         library_version=use.release_of("transformers"),
         **stated,
-        **use.numbers(
-            tensor_parallel="tensor_parallel_size",
-            layer_split="pipeline_parallel_size",
-        ),
+        **use.numbers(tensor_parallel="tensor_parallel_size", layer_split="pipeline_parallel_size"),
     )
 
 

@@ -67,7 +67,8 @@ def asked_kit(request: AskRequest, home: Home, progress: Progress) -> Iterator[A
             require_task(kit.task, request.task, request.run.target)
             yield kit
         return
-    run = replace(request.run, name=f"ask-{uuid.uuid4().hex[:12]}", keys=None, is_published=False)
+    name = f"ask-{uuid.uuid4().hex[:12]}"
+    run = replace(request.run, name=name, port=0, keys=None, is_published=False)
     opened = open_to_run(run, home, progress)
     twin = None
     if isinstance(opened.content, OpenedKit):
@@ -80,7 +81,6 @@ def asked_kit(request: AskRequest, home: Home, progress: Progress) -> Iterator[A
         ) as kit:
             yield kit
         return
-    name = run.name or ""
     try:
         with terminable():
             report = run_opened(run, opened, home, progress)

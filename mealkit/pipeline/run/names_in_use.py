@@ -18,6 +18,7 @@ from mealkit.pipeline.machine.stated_needs import Stated
 from mealkit.pipeline.run.kept_records import records_of
 from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.pipeline.targets import ImageTarget
+from mealkit.preflight.here import port_is_free
 
 
 def name_of(content: OpenedKit | ImageTarget, stated: Stated | None) -> str | None:
@@ -54,6 +55,18 @@ def before_build(
     return request, replace(request, port=0) if request.port == old.port else request
 
 
+def require_free_port(request: RunRequest, kits_port: int) -> None:
+    """Check the port of a kit without a lock, which states its needs only after it was built.
+
+    Raises:
+        ContainerError: ``PORT_TAKEN``.
+    """
+    port = kits_port if request.port is None else request.port
+    is_asked = request.is_published and port and "PORT_TAKEN" not in request.overrides
+    if is_asked and port_is_free(request.address, port) is False:
+        raise failure("PORT_TAKEN", f"port {port} of {request.address} is in use", where="--port")
+
+
 def replaced_by(request: RunRequest, name: str, home: Home) -> Container | None:
     """Return the kit that a request replaces; see `replaceable`."""
     client = _client(request, home)
@@ -72,7 +85,7 @@ def _client(request: RunRequest, home: Home) -> ContainerClient | None:
 def trial_of(request: RunRequest) -> RunRequest:
     """Return the request for trying a kit: it has another name, no port and no callers."""
     name = f"try-{uuid.uuid4().hex[:12]}"
-    return replace(request, name=name, keys=None, replaces=False, is_published=False)
+    return replace(request, name=name, port=0, keys=None, replaces=False, is_published=False)
 
 
 def end_trial(trial: RunRequest, home: Home) -> None:

@@ -31,6 +31,7 @@ from mealkit.pipeline.run.names_in_use import (
     end_trial,
     name_of,
     replaced_by,
+    require_free_port,
     trial_of,
 )
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
@@ -100,6 +101,8 @@ def run_opened(request: RunRequest, opened: Opened, home: Home, progress: Progre
     request, place = before_build(request, name, home)
     if stated is not None:
         check_machine(stated, place, facts, home, progress)
+    elif isinstance(opened.content, OpenedKit):
+        require_free_port(place, opened.content.parts.kit.serving.port)
     shown = runnable(opened, request, home, progress)
     listed = _checked_listing(shown.image, opened.named, home)
     checked = stated.requirements if stated else None

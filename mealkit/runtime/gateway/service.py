@@ -22,9 +22,7 @@ from mealkit.ledger.prices import SharedTime
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.traits import EngineTraits
 from mealkit.runtime.api.endpoint import Asked, Endpoint
-from mealkit.runtime.api.form_data import MEDIA_TYPE, is_form, read_form
 from mealkit.runtime.api.named_prompt import fills_many
-from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.served_model import ServedModel
 from mealkit.runtime.api.template_messages import readable_for
 from mealkit.runtime.api.usage import TokenUsage
@@ -36,6 +34,7 @@ from mealkit.runtime.gateway.browsers import Browsers
 from mealkit.runtime.gateway.keys import Keys, take_secrets
 from mealkit.runtime.gateway.limits import FairQueue, Held, HeldBytes
 from mealkit.runtime.gateway.request_body import read_body
+from mealkit.runtime.gateway.request_values import form_type, read_values
 from mealkit.runtime.settings import Settings
 from mealkit.runtime.state import Lifecycle, Snapshot, Status
 from mealkit.runtime.urls import (
@@ -217,14 +216,14 @@ class Service:
                 memory; or the errors of the endpoint and of the watchers.
             ClientDisconnect: the caller disconnected while sending.
         """
-        content_type = _form_type(request, endpoint)
+        content_type = form_type(request, endpoint)
         body = await held.unless_needed(read_body(request, self.body_limit, held.add))
         exchange = EXCHANGE.get()
         exchange.request_bytes = len(body)
         if exchange.tap:
             await self._show(body, exchange.tap)
         small = self.gate.small_bytes if self.gate else _SMALL_BYTES
-        read = partial(_values, endpoint, self.served, body, content_type)
+        read = partial(read_values, endpoint, self.served, body, content_type)
         values = read() if len(body) <= small else None
         if values is not None and not fills_many(self.served, values):
             asked = self._asked(endpoint, values)
@@ -372,28 +371,6 @@ class Service:
 
     def _note_queue(self) -> None:
         self.metrics.queue(self.queue.running, self.queue.waiting)
-
-
-def _form_type(request: Request, endpoint: Endpoint) -> str:
-    """Return the Content-Type of a form; empty for JSON.
-
-    Raises:
-        RequestError: ``REQUEST_MEDIA_TYPE``, the endpoint takes no forms.
-    """
-    content_type = request.headers.get("content-type", "")
-    if not is_form(content_type):
-        return ""
-    if endpoint.read_form is None:
-        raise failure("REQUEST_MEDIA_TYPE", f"{endpoint.path} takes JSON, and no {MEDIA_TYPE}")
-    return content_type
-
-
-def _values(
-    endpoint: Endpoint, served: ServedModel, body: bytes, content_type: str
-) -> dict[str, Any]:
-    if content_type and endpoint.read_form:
-        return endpoint.read_form(read_form(body, content_type), served)
-    return read_object(body)
 
 
 def _gate_of(lock: Lock, metrics: Metrics, journal: Journal) -> "DataGate | None":

@@ -67,8 +67,9 @@ def test_the_example_pins_what_it_says():
 
 
 @pytest.mark.parametrize("name", ["get_wheel.sh", "wheel.sha256"])
-def test_a_new_kit_gets_the_wheel_that_the_example_has(name):
-    """``mealkit new --engine transformers`` gives the files that get the same wheel."""
-    assert (ROOT / "mealkit/engines/transformers/new" / name).read_bytes() == (
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_a_new_kit_gets_the_wheel_that_the_example_has(engine, name):
+    """``mealkit new`` gives each engine on torch the files that get the same wheel."""
+    assert (ROOT / "mealkit/engines" / engine / "new" / name).read_bytes() == (
         KIT / name
     ).read_bytes()

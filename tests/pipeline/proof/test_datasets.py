@@ -12,12 +12,12 @@ from mealkit.assembly.lean import layer_kind, lean_image
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.listed_files import listed_files
+from mealkit.pipeline.disk.pruning import prune
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import BuildReport, build_kit, render_kit
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.naming_builds import Taken
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.image.pruning import prune
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.opening_images import open_image
 from mealkit.pipeline.proof.datasets import dataset_paths

@@ -14,9 +14,9 @@ from mealkit.deploy.deployment import LABEL_DEPLOYMENT
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, StoreError
 from mealkit.oci.index import ImageIndex
+from mealkit.pipeline.disk.pruning import prune, unneeded_home_bytes, used_images
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.loaded_images import LoadedCopy, remove_copy, unneeded_copies
-from mealkit.pipeline.image.pruning import prune, unneeded_home_bytes, used_images
 from mealkit.pipeline.machine.clients import client_of, kits_of_home
 from mealkit.progress import Progress
 from mealkit.stores.local import LocalStore, StoredImage
