@@ -119,7 +119,6 @@ def test_all_problems_of_a_kit_are_shown_at_once(mealkit, kit):
     """Each with its line."""
     (kit / "graph" / "model.onnx").unlink()
     file = kit / "kit.yaml"
-    (kit / "graph" / "model.onnx").unlink()
     spoiled = file.read_text().replace('python: "3.13"', "python: 3.13").replace("mean", "max")
     file.write_text(spoiled.replace("gpu: none", "gpu: some"))
     result = mealkit("check", "soup")

@@ -80,26 +80,37 @@ def test_explain_knows_what_was_meant(mealkit):
 
 def test_an_empty_store_has_no_images(mealkit):
     """A head without rows, and an empty list."""
-    assert mealkit("images").stdout.split() == ["name", "digest", "platform", "size", "state"]
+    heads = ["name", "digest", "platform", "stored", "size", "state"]
+    assert mealkit("images").stdout.split() == heads
     assert json.loads(mealkit("images", "--json").stdout) == []
 
 
 def test_pruning_an_empty_store_frees_nothing(mealkit):
     """And makes no trouble."""
     assert mealkit("prune").stdout == "0 B freed\n"
-    assert json.loads(mealkit("prune", "--json").stdout) == {"freed": 0}
+    assert json.loads(mealkit("prune", "--json").stdout) == {
+        "freed": 0,
+        "files": 0,
+        "nameless": [],
+        "ended": [],
+        "copies": [],
+    }
 
 
 def test_diff_of_two_kits_names_what_differs(mealkit, kit):
     """Kits without locks are compared as they are written; prompts line by line."""
-    assert mealkit("new", "stew").returncode == 0
+    assert mealkit("new", "stew", "--engine", "onnx", "--task", "embeddings").returncode == 0
     file = kit.parent / "stew" / "kit.yaml"
     file.write_text(file.read_text().replace("max_length: 256", "max_length: 128"))
     result = mealkit("diff", "soup", "stew")
     assert result.returncode == 0
-    assert "hyperparameters.max_length: 256 -> 128" in result.stdout.splitlines()
+    assert result.stdout.splitlines()[:2] == [
+        "changes answers",
+        "  hyperparameters.max_length: 256 -> 128",
+    ]
     changes = json.loads(mealkit("diff", "soup", "stew", "--json").stdout)["changes"]
-    assert {"path": "name", "before": "soup", "after": "stew"} in changes
+    name = {"path": "name", "before": "soup", "after": "stew", "effect": "keeps"}
+    assert name in changes
 
 
 def test_the_home_can_be_named(mealkit, tmp_path):
