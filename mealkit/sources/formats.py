@@ -13,8 +13,9 @@ from typing import Literal
 
 from mealkit.errors import failure
 from mealkit.files.pointers import MAX_POINTER_BYTES, pointer_in
-from mealkit.sources.forward_data import UnseenError
+from mealkit.sources.forward_data import RangesForward, UnseenError
 from mealkit.sources.pickle_search import find_pickle
+from mealkit.sources.pickles import runs_as_pickle
 from mealkit.sources.protobuf import is_onnx
 from mealkit.sources.ranges import HEAD_BYTES, RangeReader
 from mealkit.sources.safetensors import MAX_HEADER_BYTES
@@ -117,10 +118,12 @@ def _content(
 ) -> tuple[Format | None, str | None]:
     """Return the format, None for one that is not known; and where a pickle is inside."""
     head = ranges.read(0, HEAD_BYTES)
-    if head[:4] == b"GGUF":
-        return "gguf", None
+    stated: Format | None = "gguf" if head[:4] == b"GGUF" else None
     if _begins_safetensors(name, head):
-        return "safetensors", None
+        stated = "safetensors"
+    if stated is not None:
+        # A length, a version or a letter in their first bytes may be an opcode.
+        return ("pickle", "") if runs_as_pickle(RangesForward(ranges)) else (stated, None)
     place = _pickle_place(name, ranges, allow_pickle=allow_pickle)
     if place is not None:
         return "pickle", place

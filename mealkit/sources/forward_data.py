@@ -14,6 +14,8 @@ from mealkit.sources.ranges import RangeReader
 
 _PIECE_BYTES = 256 * 1024
 _LZMA_BYTES = 128 * 1024 * 1024
+_LZMA_DICTIONARY_BYTES = 64 * 1024 * 1024
+_XZ = b"\xfd7zXZ\0"
 
 
 class UnseenError(Exception):
@@ -123,23 +125,100 @@ class _Zlib:
         return self._inner.unused_data
 
 
-_AnyUnpacker = _Zlib | bz2.BZ2Decompressor | lzma.LZMADecompressor
+class _OldJoblib(_Zlib):
+    """zlib's unpacker after the head of joblib before 0.10: ZF, and a length of 19 characters.
+
+    Source: joblib.numpy_pickle_compat.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(15)
+        self._head = b""
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if len(self._head) > _OLD_JOBLIB_BYTES:
+            return super().decompress(data, max_length)
+        self._head += data
+        if len(self._head) <= _OLD_JOBLIB_BYTES:
+            return b""
+        # Some versions write a space after it.
+        return super().decompress(self._head[_OLD_JOBLIB_BYTES:].removeprefix(b" "), max_length)
+
+
+_OLD_JOBLIB_BYTES = 21
+
+
+class _Lzma:
+    """The unpacker of .xz and .lzma: a stream of the one may follow one of the other.
+
+    Any numbers can be the head of a .lzma with a large dictionary, which takes memory before it is
+    clear that they are none. It gets a smaller one: it unpacks as much as is looked at.
+    """
+
+    def __init__(self) -> None:
+        self._inner = lzma.LZMADecompressor(memlimit=_LZMA_BYTES)
+        self._is_first = True
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if self._is_first and not data.startswith(_XZ):
+            size = min(int.from_bytes(data[1:5], "little"), _LZMA_DICTIONARY_BYTES)
+            data = data[:1] + size.to_bytes(4, "little") + data[5:]
+        self._is_first = False
+        return self._inner.decompress(data, max_length)
+
+    @property
+    def needs_input(self) -> bool:
+        return self._inner.needs_input
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+
+_AnyUnpacker = _Zlib | bz2.BZ2Decompressor | _Lzma
 _KINDS: tuple[tuple[bytes, Callable[[], _AnyUnpacker]], ...] = (
     (b"\x1f\x8b", lambda: _Zlib(31)),
     (b"BZh", bz2.BZ2Decompressor),
-    (b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LZMA_BYTES)),
-    (b"\x5d\0\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_LZMA_BYTES)),
-    (b"\x78\x01", lambda: _Zlib(15)),
-    (b"\x78\x5e", lambda: _Zlib(15)),
-    (b"\x78\x9c", lambda: _Zlib(15)),
-    (b"\x78\xda", lambda: _Zlib(15)),
+    (_XZ, _Lzma),
+    (b"ZF0x", _OldJoblib),
 )
+# liblzma takes no file whose dictionary has another size, or that is larger than this.
+_LZMA_SIZES = {0, 2**32 - 1, *(2**n for n in range(32)), *(3 * 2**n for n in range(31))}
+_LZMA_MOST_BYTES = 2**38
+_ZLIB_DICTIONARY = 0x20
 _BROKEN = (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError)
 
 
 def unpacker_for(head: bytes) -> Callable[[], _AnyUnpacker] | None:
     """Return what unpacks data that begins like this; None if it is not compressed."""
-    return next((make for magic, make in _KINDS if head.startswith(magic)), None)
+    for magic, make in _KINDS:
+        if head.startswith(magic):
+            return make
+    if _is_zlib(head):
+        return lambda: _Zlib(15)
+    if _is_old_lzma(head):
+        return _Lzma
+    return None
+
+
+def _is_zlib(head: bytes) -> bool:
+    """Return whether it begins as zlib's, with a window of any size: RFC 1950, section 2.2."""
+    if len(head) < 2 or head[0] & 15 != 8 or head[0] >> 4 > 7:
+        return False
+    return not head[1] & _ZLIB_DICTIONARY and (head[0] * 256 + head[1]) % 31 == 0
+
+
+def _is_old_lzma(head: bytes) -> bool:
+    """Return whether it begins as .lzma does: liblzma's lzma-file-format.txt, section 1.1."""
+    if len(head) < 14 or head[0] >= 9 * 5 * 5 or head[13] or not any(head[:14]):
+        return False
+    size_bytes = int.from_bytes(head[5:13], "little")
+    is_size = size_bytes < _LZMA_MOST_BYTES or size_bytes == 2**64 - 1
+    return is_size and int.from_bytes(head[1:5], "little") in _LZMA_SIZES
 
 
 def unpacked(data: RangesForward | PiecesForward, head: bytes, budget: Budget) -> PiecesForward:
@@ -163,7 +242,9 @@ def _pieces(
         if piece:
             yield piece
         if unpacker.eof:
-            waiting = unpacker.unused_data or data.read(_PIECE_BYTES)
+            waiting = unpacker.unused_data.lstrip(b"\0")  # gzip and xz pass over zeros
+            while not waiting and (piece := data.read(_PIECE_BYTES)):
+                waiting = piece.lstrip(b"\0")
             unpacker = make()
         else:
             waiting = data.read(_PIECE_BYTES) if unpacker.needs_input else b""

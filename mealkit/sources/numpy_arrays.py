@@ -36,11 +36,24 @@ def holds_objects(head: bytes) -> bool:
 def _has_objects(descr: Any) -> bool:
     """Return whether a type has objects; that of a record is a list of (name, type, shape)."""
     if isinstance(descr, str):
-        return descr.lstrip("<>|=").startswith("O")
+        # numpy writes |O, and reads 1O, (2,)O, i4,O, object and object_, too.
+        return "O" in descr or "obj" in descr.lower()
     if isinstance(descr, list):
         return any(
-            not isinstance(field, tuple) or len(field) < 2 or _has_objects(field[1])
+            not isinstance(field, tuple)
+            or len(field) < 2
+            or _has_objects(field[1])
+            or not all(_is_shape(shape) for shape in field[2:])
             for field in descr
         )
     # A record with a shape, or a type that only a newer numpy writes.
-    return not isinstance(descr, tuple) or len(descr) != 2 or _has_objects(descr[0])
+    if not isinstance(descr, tuple) or len(descr) != 2:
+        return True
+    return _has_objects(descr[0]) or not _is_shape(descr[1])
+
+
+def _is_shape(value: Any) -> bool:
+    """Return whether it is a number or numbers; in its place numpy also takes another type."""
+    return isinstance(value, int | tuple) and all(
+        isinstance(size, int) for size in (value if isinstance(value, tuple) else (value,))
+    )

@@ -24,12 +24,16 @@ from mealkit.sources.forward_data import (
 )
 from mealkit.sources.numpy_arrays import holds_objects, is_array
 from mealkit.sources.pickles import is_pickle
-from mealkit.sources.ranges import HEAD_BYTES, RangeFile, RangeReader
+from mealkit.sources.ranges import HEAD_BYTES, FileRanges, RangeFile, RangeReader
 from mealkit.sources.zip_archive import open_archive, reading_archive
+from mealkit.untrusted import UntrustedError
 
 _MOST_DEPTH = 4
 _PICKLE_SUFFIXES = (".pkl", ".pickle")
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
+_ZIP_END = b"PK\x05\x06"
+# The longest end of an archive: its last record with a comment.
+_ZIP_END_BYTES = 22 + 65_535
 _TAR_BLOCK = 512
 _SHOWN_CHARACTERS = 200
 _MOST_TAR_HEADER_BYTES = 1024 * 1024
@@ -116,7 +120,7 @@ def _inside(content: _Content, head: bytes, budget: Budget) -> Iterator[_Content
     closed = next((what for magic, what in _CLOSED.items() if head.startswith(magic)), None)
     if closed is not None:
         raise UnseenError(f"is {closed}" if not content.place else f"has {closed} inside")
-    if head.startswith(_ZIPS):
+    if head.startswith(_ZIPS) or _ends_as_zip(content):
         return _zipped(content, budget)
     if _is_tar(head):
         return _tarred(content, budget)
@@ -141,6 +145,25 @@ def _zipped(content: _Content, budget: Budget) -> Iterator[_Content]:
             if member.compress_type not in _STORED:
                 raise UnseenError(f"has a file in a rare compression inside, {name}")
             yield content.inner(name, _member_of(archive, member, budget))
+
+
+def _ends_as_zip(content: _Content) -> bool:
+    """Return whether zipfile opens it: an archive may begin with anything, such as a picture.
+
+    Only for a file that is here: its end is another request elsewhere, and it is fetched later.
+    """
+    ranges = content.ranges
+    if not isinstance(ranges, FileRanges | _Held | _Part):
+        return False
+    start = max(0, ranges.size_bytes - _ZIP_END_BYTES)
+    if _ZIP_END not in ranges.read(start, _ZIP_END_BYTES):
+        return False
+    try:
+        with open_archive(ranges):
+            return True
+    except UntrustedError as error:
+        # Not an archive, unless only its directory is too large for a check.
+        return error.__cause__ is None
 
 
 def _member_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: Budget) -> _Opened:

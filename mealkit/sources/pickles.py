@@ -3,13 +3,15 @@
 It follows the opcodes and the kinds of values on the stack, as an unpickler does, but runs nothing
 and keeps nothing of the values. The rule: data is a pickle if it begins with a protocol and an
 opcode, if an opcode that calls something is reached with a stack that fits it, or if the end (STOP)
-is reached after more than a few opcodes. Bytes that mean something else break the rules soon: of a
-million files of random bytes, less than a hundred are taken for pickles. Source of the opcodes and
-of their effect on the stack: the standard library's pickletools.
+is reached after more than a few opcodes; after a shorter one the next pickle may follow. Bytes that
+mean something else break the rules soon: of a million files of random bytes, less than a hundred
+are taken for pickles. Source of the opcodes and of their effect on the stack: the standard
+library's pickletools. What is accepted as a number is what CPython's unpickler accepts
+(Modules/_pickle.c): more than pickletools reads.
 """
 
-import io
 import pickletools
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -18,6 +20,9 @@ _CALLS = frozenset({"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"})
 # These call, too, unless an operand is only the name of a global: then an unpickler stops with an
 # error. Lists of words have many names in a row: "cat", "cow", "cup", "cut", "bee".
 _CALLS_WITH_VALUES = frozenset({"REDUCE", "BUILD"})
+# These put values into what is below them. If that was not made by the pickle, it is a global such
+# as ``os.environ`` or the names of a module, which have changed even if the pickle breaks off.
+_FILLS = {"SETITEM": 2, "APPEND": 1, "SETITEMS": None, "APPENDS": None, "ADDITEMS": None}
 # Text such as "N.B." is by chance a pickle of two opcodes.
 _CHANCE_OPCODES = 3
 _NEWEST_PROTOCOL = 5
@@ -28,6 +33,14 @@ _MOST_BYTES = 64 * 1024 * 1024
 _CHECKED_LINE_BYTES = 8192
 _TEXT_KINDS = frozenset({"stringnl", "unicodestringnl"})
 _NAME_KINDS = frozenset({"stringnl_noescape", "stringnl_noescape_pair"})
+_WHOLE_KINDS = frozenset({"decimalnl_short", "decimalnl_long"})
+# In any base, in any white space, up to a zero byte.
+_WHOLE_NUMBER = re.compile(
+    rb"\s*[+-]?(?:0[xXoObB][0-9a-fA-F_]+|[0-9][0-9_]*)L?\s*(?:\0.*)?", re.DOTALL
+)
+_LONG_NUMBER = re.compile(
+    rb"\s*[+-]?[0-9a-fA-FxXoObB_.]*(?:[eE][+-]?[0-9]*)?L?\s*(?:\0.*)?", re.DOTALL
+)
 _WINDOW_BYTES = 64 * 1024
 _LENGTHS: Mapping[int, tuple[int, bool]] = {
     pickletools.TAKEN_FROM_ARGUMENT1: (1, False),
@@ -38,6 +51,7 @@ _LENGTHS: Mapping[int, tuple[int, bool]] = {
 """How an argument of variable length states it: the bytes of the number, and its sign."""
 _OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
 _MARK = pickletools.markobject.name
+_ANY = pickletools.anyobject.name
 _GLOBAL = "the name of a global"
 
 
@@ -64,8 +78,18 @@ class _EnoughError(Exception):
 def is_pickle(data: Forward) -> bool:
     """Return whether data is a pickle, or begins as one that has been cut."""
     tape = _Tape(data)
-    if _begins_with_protocol(tape.peek(3)):
-        return True
+    return _begins_with_protocol(tape.peek(3)) or _runs(tape)
+
+
+def runs_as_pickle(data: Forward) -> bool:
+    """Return whether data that begins as another format is a pickle, too.
+
+    Its first bytes are numbers, which may be those of a pickle by chance.
+    """
+    return _runs(_Tape(data))
+
+
+def _runs(tape: "_Tape") -> bool:
     try:
         return _is_followed(tape)
     except _BrokenError:
@@ -101,7 +125,10 @@ def _is_followed(tape: "_Tape") -> bool:
         if calls:
             return True
         if opcode.name == "STOP":
-            return opcodes > _CHANCE_OPCODES
+            if opcodes > _CHANCE_OPCODES:
+                return True
+            # Some files are several pickles, such as those that old versions of torch wrote.
+            stack, opcodes = _Stack(), 0
     return True
 
 
@@ -194,7 +221,10 @@ class _Tape:
             if end:
                 return line
             if len(line) > _CHECKED_LINE_BYTES and not may_be_long:
-                raise _BrokenError
+                # A number may be long, with zeros or spaces.
+                if _LONG_NUMBER.fullmatch(line) is None:
+                    raise _BrokenError
+                may_be_long = True
 
 
 def _require_argument(kind: Any, text: bytes) -> None:
@@ -208,18 +238,32 @@ def _require_argument(kind: Any, text: bytes) -> None:
         if kind.name == "stringnl" and bare[:1] not in (b"'", b'"'):
             raise _BrokenError
         return
-    if len(text) > _CHECKED_LINE_BYTES:
-        raise _BrokenError
-    try:
-        if kind.name in _NAME_KINDS:
-            names = text.decode().split("\n")[:-1]
-            is_right = all(name.isprintable() and name and " " not in name for name in names)
-        else:
-            is_right = kind.reader(io.BytesIO(text)) is not None
-    except (ValueError, OverflowError) as error:
-        raise _BrokenError from error
+    if kind.name in _NAME_KINDS:
+        is_right = len(text) <= _CHECKED_LINE_BYTES and _are_names(text)
+    elif len(text) > _CHECKED_LINE_BYTES:
+        is_right = _LONG_NUMBER.fullmatch(text) is not None
+    elif kind.name in _WHOLE_KINDS:
+        is_right = _WHOLE_NUMBER.fullmatch(text) is not None
+    else:
+        is_right = _is_fraction(text)
     if not is_right:
         raise _BrokenError
+
+
+def _are_names(text: bytes) -> bool:
+    try:
+        names = text.decode().split("\n")[:-1]
+    except UnicodeDecodeError:
+        return False
+    return all(name.isprintable() and name and " " not in name for name in names)
+
+
+def _is_fraction(text: bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 class _Stack:
@@ -232,7 +276,27 @@ class _Stack:
         """Return whether the opcode calls something, as the stack is before it."""
         if opcode.name in _CALLS_WITH_VALUES:
             return bool(self._runs) and self._runs[-1][0] != _GLOBAL
+        if opcode.name in _FILLS:
+            return self._fills(_FILLS[opcode.name])
         return opcode.name in _CALLS
+
+    def _fills(self, count: int | None) -> bool:
+        """Return whether so many values, or those after the last mark, go into a global.
+
+        If all of them are names of globals themselves, it is a list of words.
+        """
+        values: set[str] = set()
+        for kind, length in reversed(self._runs):
+            if count is None and kind == _MARK:
+                if length > 1:
+                    return False
+                count = 0
+            elif count is not None and count < length:
+                return kind in {_GLOBAL, _ANY} and bool(values - {_GLOBAL})
+            else:
+                values.add(kind)
+                count = None if count is None else count - length
+        return False
 
     def apply(self, opcode: pickletools.OpcodeInfo, count: int) -> None:
         """Follow one opcode, or the same one several times.

@@ -72,6 +72,8 @@ PICKLES = {
     "torch, legacy": torch_legacy(),
     "numpy objects": npy(np.array([{"x": 1}], dtype=object)),
     "numpy archive of objects": npz(),
+    "that begins as GGUF": b"GGUF\3\0\0\0\0" + b"0cbuiltins\nprint\n(S'run'\ntR.",
+    "that begins as safetensors": b"B\x10\0\0\0\0\0\0{" + bytes(12) + b"0cbuiltins\nprint\n(tR.",
     "optimised": pickletools.optimize(pickle.dumps(Harmful(), protocol=4)),
 }
 

@@ -15,6 +15,7 @@ import pytest
 
 from mealkit.sources.forward_data import Budget, UnseenError
 from mealkit.sources.pickle_search import find_pickle
+from mealkit.sources.ranges import FileRanges
 from mealkit.untrusted import UntrustedError
 
 BAD = pickle.dumps({"w": [print, 1.5]}, 4)
@@ -63,6 +64,17 @@ def npz(**arrays):
     return stream.getvalue()
 
 
+def zlibbed(data, window):
+    packer = zlib.compressobj(wbits=window)
+    return packer.compress(data) + packer.flush()
+
+
+def headed(descr):
+    """Return an array with a type as numpy reads it, and not as numpy writes it."""
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': (1,), }}\n".encode()
+    return b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header + BAD
+
+
 OBJECTS = np.array([{"x": 1}, None], dtype=object)
 RECORDS = np.zeros(3, dtype=[("a", "<f4"), ("b", [("c", "O"), ("d", "<i2")])])
 HOLDS = {
@@ -73,6 +85,22 @@ HOLDS = {
     "xz of bzip2": (lzma.compress(bz2.compress(BAD)), ""),
     "lzma": (lzma.compress(BAD, format=lzma.FORMAT_ALONE), ""),
     "zlib": (zlib.compress(BAD, 1), ""),
+    "gzip, second stream after zeros": (
+        gzip.compress(b"") + b"\0" * 600_000 + gzip.compress(BAD),
+        "",
+    ),
+    "lzma after xz": (lzma.compress(b"") + lzma.compress(BAD, format=lzma.FORMAT_ALONE), ""),
+    "lzma with other settings": (
+        lzma.compress(
+            BAD,
+            format=lzma.FORMAT_ALONE,
+            filters=[{"id": lzma.FILTER_LZMA1, "lc": 0, "pb": 0, "dict_size": 4096}],
+        ),
+        "",
+    ),
+    **{f"zlib with a window of {size}": (zlibbed(OLD, size), "") for size in range(9, 16)},
+    "joblib of old": (b"ZF" + hex(len(BAD)).encode().ljust(19) + zlib.compress(BAD), ""),
+    "joblib of old, with a space": (b"ZF" + b"0x1".ljust(20) + zlib.compress(BAD), ""),
     "zip": (zipped(a=GOOD, b__dat=BAD), "b.dat"),
     "stored zip": (zipped(zipfile.ZIP_STORED, b__dat=OLD), "b.dat"),
     "by name": (zipped(data__pkl=b"\0\0"), "data.pkl"),
@@ -85,6 +113,21 @@ HOLDS = {
     "objects": (npy(OBJECTS), ""),
     "records of objects": (npy(RECORDS), ""),
     "npz": (npz(x=np.zeros(3), y=OBJECTS), "y.npy"),
+    **{
+        f"array of the type {descr}": (headed(descr), "")
+        for descr in (
+            "'object'",
+            "'object_'",
+            "'1O'",
+            "'(1,)O'",
+            "'i4,O'",
+            "' O'",
+            "('<i8', 'O')",
+            "[('a', '<i8', 'O')]",
+            "('<i8', ('O', 1))",
+            "{'names': ['a'], 'formats': ['O']}",
+        )
+    },
     "npy.xz": (lzma.compress(npy(OBJECTS)), ""),
     "header of an array that cannot be read": (b"\x93NUMPY\x01\0\x10\0{'descr': [[[[[[", ""),
     "array with a long header": (b"\x93NUMPY\x02\0\0\0\0\1" + b" " * 70_000, ""),
@@ -96,6 +139,17 @@ def test_a_pickle_is_found_wherever_it_is(kind):
     """With its place in the file."""
     data, place = HOLDS[kind]
     assert find_pickle(Bytes(data)) == place
+
+
+def test_a_zip_after_other_bytes_is_opened(tmp_path):
+    """As zipfile opens it; bytes that only look like the end of one are none."""
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + GOOD + zipped(a=GOOD, b__dat=BAD))
+    assert find_pickle(FileRanges(path)) == "b.dat"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + GOOD + b"PK\x05\x06" + bytes(range(18)) + GOOD)
+    assert find_pickle(FileRanges(path)) is None
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + zipped(a=GOOD))
+    assert find_pickle(FileRanges(path)) is None
 
 
 def database():
@@ -117,6 +171,11 @@ INNOCENT = {
     "xz": lzma.compress(GOOD * 99),
     "sqlite": database(),
     "random after a signature": b"\x1f\x8b" + GOOD,
+    "zeros": bytes(3_000_000),
+    "numbers that begin as lzma does": (b"\x5d\0\0\0\x4b\0\0\0\xf2\xff\xff\xff" + bytes(99)) * 9,
+    "numbers that begin as lzma with a large dictionary does": np.arange(-139, 999).tobytes(),
+    "texts that begin as zlib does": b"H\x89" + b"x^ and X\x85 begin so" * 999,
+    "array of long times": headed("'<M8[ns]'")[: -len(BAD)] + GOOD,
     "xz that is cut": lzma.compress(GOOD * 99)[:60],
     "empty zip": zipped(),
     "folder in a zip": zipped(**{"a/": b""}),

@@ -36,6 +36,17 @@ PICKLES = {
     "that begins as bzip2 does": b"BZh\0\0" + b"\0" * 0x685A + b"0" + CALL,
     "with a name twice": b"cbuiltins\nprint\n2(S'run'\ntR.",
     "with a state": b"cbuiltins\nprint\n}b.",
+    "after a number in another base": b"I0x10\n0" + CALL,
+    "after a long number in another base": b"L0o17L\n0" + CALL,
+    "after a number with a zero byte": b"I1\0 and more\n0" + CALL,
+    "after many spaces": b"I" + b" " * 9000 + b"1\n0" + CALL,
+    "after many digits": b"F1." + b"0" * 9000 + b"\n0" + CALL,
+    "after a place of many spaces": b"Np" + b" " * 9000 + b"1\n0" + CALL,
+    "after other short pickles": b"L119547037146038801333356L\n.I1001\n.}." + CALL,
+    "that only fills a module": b"cbuiltins\n__dict__\nS'len'\ncbuiltins\nprint\ns\xff",
+    "that only fills the environment": b"cos\nenviron\n(S'A'\nS'B'\nu\xff",
+    "that only adds to a list": b"csys\npath\nS'/tmp'\na\xff",
+    "that fills what it has noted": b"cos\nenviron\np0\n0g0\nS'A'\nS'B'\ns\xff",
     "an instance": b"(cbuiltins\nprint\nS'run'\no.",
     "of newer opcodes": pickle.dumps([{1, 2}, frozenset({3}), bytearray(b"x"), 2**90], 5)[2:],
 }
@@ -67,6 +78,9 @@ def silence(width):
 
 
 INNOCENT = {
+    "words, some of which would go into a global": b"cow\nsea\ncat\nany\nant\n" * 99,
+    "numbers with letters": b"I1\nL20\nF0.5\np3\nIa\n" * 99,
+    "short ends": b"N.K.]." * 99 + b"?",
     **{f"one byte {code:02x} again and again": bytes([code]) * 70_000 for code in range(256)},
     "words from c": "".join(f"c{end}\n" for end in ("at", "ow", "up", "ut")).encode()
     + b"bee\nRun\n",

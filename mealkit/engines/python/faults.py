@@ -23,6 +23,7 @@ _MOST_FRAMES = 10
 _MOST_CAUSES = 3
 _RAISE = opmap["RAISE_VARARGS"]
 _FIELD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
+_SERVER_STATUSES = range(500, 600)
 _HINT = re.compile(r".+")
 # The codes of a refusal's statuses, with the hint for each.
 _BY_STATUS = {
@@ -91,8 +92,11 @@ def _refuses(error: BaseException, code_root: Path) -> bool:
     """Return whether it is a refusal, or comes from a ``raise ValueError`` in the kit's own code.
 
     Other ValueErrors are mistakes of the code: of a library that it called, or of an operation such
-    as ``int(text)``.
+    as ``int(text)``. So is one that states a status for mistakes of a server.
     """
+    status = getattr(error, "status", None)
+    if type(status) is int and status in _SERVER_STATUSES:
+        return False
     if isinstance(error, Refusal):
         return True
     trace = error.__traceback__

@@ -168,10 +168,10 @@ def _of_data_url(text: str, left: _Left, where: str) -> tuple[bytes, str]:
         data = _of_base64(body, left, where)
     else:
         if len(body) > left.left_bytes * 3:
-            raise _too_large(where, left)
+            raise _too_large(where, left, len(body) // 3)
         data = unquote_to_bytes(body)
     if len(data) > left.left_bytes:
-        raise _too_large(where, left)
+        raise _too_large(where, left, len(data))
     # The gateway adds the name of a file that came in a form.
     named = next((item[5:] for item in parameters if item[:5].lower() == "name="), "")
     suffix = _suffix_of(unquote(named)) or _suffix_for(media_type.strip().lower() or "text/plain")
@@ -180,19 +180,22 @@ def _of_data_url(text: str, left: _Left, where: str) -> tuple[bytes, str]:
 
 def _of_base64(text: str, left: _Left, where: str) -> bytes:
     if len(text) // 4 * 3 > left.left_bytes + 2:
-        raise _too_large(where, left)
+        raise _too_large(where, left, len(text) // 4 * 3 - text[-2:].count("="))
     try:
         data = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as error:
         message = f"{where} is not a URL, a data: URL or base64"
         raise failure("REQUEST_INVALID", message, where=where) from error
     if len(data) > left.left_bytes:
-        raise _too_large(where, left)
+        raise _too_large(where, left, len(data))
     return data
 
 
-def _too_large(where: str, left: _Left) -> MealkitError:
-    message = f"{where} is larger than the {left.left_bytes} bytes that are left for files"
+def _too_large(where: str, left: _Left, size_bytes: int) -> MealkitError:
+    message = (
+        f"{where} has {size_bytes} bytes, more than the {left.left_bytes} bytes that are left for"
+        " files"
+    )
     if left.left_bytes < left.limit_bytes:
         message += f"; all files of a request may have {left.limit_bytes}"
     message += " (runtime.settings.max_file_bytes)"

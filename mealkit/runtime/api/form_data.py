@@ -8,7 +8,9 @@ in two ways.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from mealkit.errors import MealkitError, failure
 from mealkit.names import hidden_character
@@ -18,8 +20,10 @@ MEDIA_TYPE = "multipart/form-data"
 MAX_PARTS = 256
 """The most parts of a body: more than a request may have files."""
 
-_HEAD_BYTES = 4096
+_HEAD_BYTES = 16 * 1024
 _NAME_CHARACTERS = 200
+# What a file system allows for a path; the name is data for the kit, and no path is made from it.
+_FILENAME_CHARACTERS = 4096
 _END = b"--"
 _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
@@ -28,6 +32,9 @@ _NAME_RULE = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _TYPE = re.compile(rf"({_NAME_RULE}/{_NAME_RULE})\s*(?:;.*)?")
 # A parameter's value, quoted or not. Within quotes browsers write a quote as %22, curl as \".
 _PARAMETER = re.compile(rf';\s*({_NAME_RULE})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))\s*')
+# As older clients name a file with letters beyond ASCII: RFC 8187, section 3.2.
+_EXTENDED = re.compile(r"utf-8'[A-Za-z0-9-]*'(.*)", re.IGNORECASE)
+_LAST_SEMICOLON = re.compile(r";\s*")
 _BOUNDARY = re.compile(r"[A-Za-z0-9'()+_,./:=? -]{0,69}[A-Za-z0-9'()+_,./:=?-]")
 _AS_IT_IS = frozenset({"7bit", "8bit", "binary"})
 
@@ -120,24 +127,40 @@ def _part(head: bytes, data: bytes) -> Part:
     return Part(
         name=stated["name"],
         data=data,
-        filename=stated.get("filename"),
+        filename=_filename(stated),
         media_type=kind[1].lower() if kind else "",
     )
+
+
+def _filename(stated: Mapping[str, str]) -> str | None:
+    """Return the name of a part's file; the plain one, if it has two."""
+    if "filename" in stated or "filename*" not in stated:
+        return stated.get("filename")
+    found = _EXTENDED.fullmatch(stated["filename*"])
+    try:
+        name = unquote(found[1], errors="strict") if found else None
+    except UnicodeDecodeError:
+        name = None
+    if name is None or hidden_character(name):
+        raise _invalid(f"the filename* {shown(stated['filename*'])} cannot be read")
+    return name
 
 
 def _parameters(header: str) -> dict[str, str]:
     """Return the parameters of a header; one that is given twice is an error."""
     found: dict[str, str] = {}
     at = header.find(";")
-    while 0 <= at < len(header):
+    while 0 <= at < len(header) and not _LAST_SEMICOLON.fullmatch(header, at):
         match = _PARAMETER.match(header, at)
         if match is None:
             raise _invalid(f"the header {shown(header)} cannot be read")
         name, quoted, plain = match.groups()
         value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain
-        if name.lower() in found or len(value) > _NAME_CHARACTERS or hidden_character(value):
+        name = name.lower()
+        most = _FILENAME_CHARACTERS if name.startswith("filename") else _NAME_CHARACTERS
+        if name in found or len(value) > most or hidden_character(value):
             raise _invalid(f"the header {shown(header)} cannot be read")
-        found[name.lower()] = value
+        found[name] = value
         at = match.end()
     return found
 

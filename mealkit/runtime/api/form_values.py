@@ -35,7 +35,8 @@ def form_values(parts: Sequence[Part], schema: Schema, max_file_bytes: int) -> d
 
     The part of a name is the input of that name. ``model``, ``seed`` and ``stream`` are the
     request's parameters, and ``input`` is an object with further inputs, as JSON, unless the kit
-    has an input of that name. Several parts of one name are a list.
+    has an input of that name. Several parts of one name are a list. A file without name and content
+    is what a browser sends for a field of a page where no file was chosen: it is left out.
 
     Raises:
         RequestError: ``REQUEST_INVALID`` or ``REQUEST_TOO_LARGE``, naming the part.
@@ -44,7 +45,8 @@ def form_values(parts: Sequence[Part], schema: Schema, max_file_bytes: int) -> d
     known = fields if isinstance(fields, Mapping) else {}
     _check_sizes(parts, max_file_bytes)
     by_name: dict[str, list[Part]] = {}
-    for part in parts:
+    chosen = [part for part in parts if part.filename != "" or part.data]
+    for part in chosen:
         by_name.setdefault(part.name, []).append(part)
     found: dict[str, Any] = {}
     inputs: dict[str, Any] = {}

@@ -120,7 +120,7 @@ raise Own("no")
             ("REQUEST_MEDIA_TYPE", "input.a", "send a file of another type, as the message says"),
         ),
         ("a b", "two\nlines", 422, ("INPUT_REFUSED", "input", "two lines")),
-        ("x" * 101, "", 500, ("REQUEST_INVALID", "input", "change the input as the message says")),
+        ("x" * 101, "", 418, ("REQUEST_INVALID", "input", "change the input as the message says")),
         (None, None, "422", ("REQUEST_INVALID", "input", "change the input as the message says")),
         (["a"], None, True, ("REQUEST_INVALID", "input", "change the input as the message says")),
     ],
@@ -134,6 +134,11 @@ def test_what_a_refusal_may_state(raised, tmp_path, field, hint, status, expecte
 
 def test_a_status_that_is_no_refusal_is_a_mistake_of_the_code(raised, tmp_path, capsys):
     """The operator gets it: a caller could not do anything about it."""
+    for status in (500, 503, 599):
+        (problem,) = request_failure(
+            raised(ODD.format(field="a", hint="b", status=status)), tmp_path / "code"
+        ).problems
+        assert (problem.code, problem.where) == ("HANDLER_FAILED", "handler.py:4")
     code = "from mealkit.refusal import Refusal\nraise Refusal('no', status=500)"
     (problem,) = request_failure(raised(code), tmp_path / "code").problems
     assert problem.code == "HANDLER_FAILED"

@@ -39,6 +39,36 @@ def test_fields_and_files_in_their_order():
 
 
 @pytest.mark.parametrize(
+    ("stated", "name"),
+    [
+        ("filename*=UTF-8''%e2%82%ac%20a.png", "€ a.png"),
+        ("filename*=utf-8'en'..%2F..%2Fa", "../../a"),
+        ("filename=a.png; filename*=UTF-8''b.png", "a.png"),
+        ('filename="' + "ü" * 255 + '.png"', "ü" * 255 + ".png"),
+        ('filename="a.png";', "a.png"),
+        ('filename=""', ""),
+    ],
+)
+def test_names_of_files(stated, name):
+    """Also as older clients write letters beyond ASCII, and as long as file systems allow."""
+    (part,) = parts(one(HEAD + b"; " + stated.encode()))
+    assert (part.name, part.filename) == ("a", name)
+
+
+@pytest.mark.parametrize(
+    "stated", ["latin-1''%e9", "UTF-8''%e9", "UTF-8''a%00b", "%e9", "UTF-8''%0a"]
+)
+def test_a_name_of_a_file_that_cannot_be_read_is_refused(stated):
+    """It is one of another encoding, or has a character that cannot be seen."""
+    assert refusal(one(HEAD + b"; filename*=" + stated.encode())).code == "REQUEST_INVALID"
+
+
+def test_a_header_may_end_in_a_semicolon():
+    """As some clients write it."""
+    assert parts(one(), "multipart/form-data; boundary=b; ") == [Part("a", b"x")]
+
+
+@pytest.mark.parametrize(
     ("content_type", "found"),
     [
         ("multipart/form-data", True),
@@ -73,7 +103,7 @@ def test_a_boundary_that_is_none_is_refused(boundary):
         one(end=b"\r\n--b"),
         one(end=b"\r\n--b-"),
         one(end=b"--b--"),
-        one(HEAD + b"\r\n" + b"x: y\r\n" * 1000),
+        one(HEAD + b"\r\n" + b"x: y\r\n" * 3000),
         one(b"--b\r\nContent-Type: text/plain"),
         one(b'--b\r\nContent-Disposition: attachment; name="a"'),
         one(b"--b\r\nContent-Disposition: form-data"),

@@ -108,3 +108,11 @@ def test_what_cannot_be_a_value_is_refused_by_its_name(parts, where):
 def test_a_schema_that_refers_to_itself_has_an_end(name):
     """Whatever a kit's schema is like, a request is answered."""
     assert name in values(Part(name, b"1"))["input"]
+
+
+def test_a_file_that_was_not_chosen_is_left_out():
+    """A browser sends a part without name and content for it; an empty file has a name."""
+    unchosen = Part("file", b"", "", "application/octet-stream")
+    assert values(unchosen, Part("text", b"")) == {"input": {"text": ""}}
+    assert values(Part("files", b"", ""), Part("files", b"", "a"))["input"].keys() == {"files"}
+    assert "name=a" in values(Part("file", b"", "a"))["input"]["file"]

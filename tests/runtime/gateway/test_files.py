@@ -177,6 +177,7 @@ def test_the_limit_of_files_is_what_may_be_sent(kit):
         error = answer.json()["error"]
         assert (answer.status_code, error["code"]) == (413, "REQUEST_TOO_LARGE")
         assert str(LIMIT) in error["message"]
+        assert str(LIMIT + 1) in error["message"]
         assert "max_file_bytes" in error["message"]
 
 
