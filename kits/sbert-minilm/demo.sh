@@ -68,4 +68,5 @@ step mealkit stop "$name"
 trap - EXIT
 
 printf '\nThe first answer came %s s after the start of this demo.\n' "$answered"
-printf 'The kit also states claims, with data. To measure them: pip install ".[evaluation]"; mealkit test kits/sbert-minilm\n'
+printf 'mealkit is in %s. The kit also states claims, with data. To measure them:\n' "$(dirname "$(command -v mealkit)")"
+printf '  .venv/bin/uv pip install --python .venv/bin/python --editable ".[evaluation]"\n  .venv/bin/mealkit test kits/sbert-minilm\n'

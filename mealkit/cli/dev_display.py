@@ -28,6 +28,7 @@ class DevDisplay:
     def __init__(self, *, verbose: bool, as_json: bool) -> None:
         self._verbose = verbose
         self._as_json = as_json
+        self._raised: str | None = None
 
     def tell(self, event: "DevEvent") -> None:
         """Print one event."""
@@ -52,13 +53,14 @@ class DevDisplay:
             case Ready():
                 _show_ready(event)
             case Saved():
+                self._raised = None
                 _show_saved(event)
             case Refused(problems, is_answering):
                 before = "the version before still answers; " if is_answering else ""
                 _show_problems(problems, f"{before}save again")
             case Failed(problem, is_answering):
                 then = "" if is_answering else "save again to start the next version"
-                _show_problems((problem,), then)
+                _show_problems(() if self._is_shown(problem) else (problem,), then)
             case Answered():
                 _show_answered(event)
             case _:
@@ -77,7 +79,14 @@ class DevDisplay:
             case _:
                 assert_never(event)
 
+    def _is_shown(self, problem: Problem) -> bool:
+        """Return whether a problem says nothing beyond the exception that was just shown."""
+        if problem.code != "HANDLER_FAILED" or self._raised is None:
+            return False
+        return problem.message.partition("\n")[0].endswith(self._raised)
+
     def _show_raised(self, event: "Raised") -> None:
+        self._raised = event.error
         _put(event.error, _RED)
         for frame in event.frames:
             if frame.is_own or self._verbose:

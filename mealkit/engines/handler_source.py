@@ -136,8 +136,9 @@ def _class_problems(tree: ast.Module, handler: Handler) -> Iterator[Problem]:
     if predict is not None:
         yield from _predict_problems(predict, path)
     elif not body.bases and "predict" not in _bound_names(body):
-        message = f"{name} has no method predict"
-        yield problem("KIT_INVALID", message, where=f"{path}:{body.lineno}")
+        message, where = f"{name} has no method predict", f"{path}:{body.lineno}"
+        hint = f"write one below {where}: def predict(self, text: str) -> str"
+        yield problem("KIT_INVALID", message, where=where, hint=hint)
     load = method_named(body, "load")
     if load is not None:
         yield from _load_problems(load, path)

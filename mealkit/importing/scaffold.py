@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,9 @@ def write_new_kit(
     folder = folder.absolute()
     _require_place(folder)
     if task is not None and task not in [*Task]:
-        hint = f"choose one of {', '.join(Task)}"
+        near = get_close_matches(task, [*Task], n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        hint += f"choose one of {', '.join(Task)}"
         raise failure("KIT_INVALID", f"there is no task {task!r}", hint=hint)
     stated = None if task is None else Task(task)
     named = engine or new_kit_engine(stated)
@@ -87,7 +90,8 @@ def write_new_kit(
     wanted, known = stated or recipe.default_task, _examples(recipe)
     if wanted not in known:
         message = f"there is no template for {wanted} with the engine {named}"
-        hint = f"choose one of {', '.join(known)}; mealkit new --list shows all"
+        having = [name for name in new_engines() if wanted in _examples(recipe_of(name))]
+        hint = f"--engine {' or '.join(having)} has one; {named} has one for {', '.join(known)}"
         raise failure("KIT_INVALID", message, hint=hint)
     return _write(folder, schema, lambda partial: _fill(partial, recipe, wanted, folder.name))
 

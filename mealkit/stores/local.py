@@ -32,6 +32,7 @@ from mealkit.stores.stored_names import (
     by_reference,
     checked_name,
     names_of,
+    near_names,
     require_free_names,
 )
 from mealkit.stores.virtual import Recipes
@@ -203,7 +204,8 @@ class LocalStore:
             message = f"{text!r} fits {len(fitting)} images: {names or 'give more digits'}"
         else:
             message = f"there is no image {text!r} in the local store"
-        raise failure("IMAGE_NOT_FOUND", message, where=str(self.root))
+        hint = near_names(text, index.names())
+        raise failure("IMAGE_NOT_FOUND", message, where=str(self.root), hint=hint)
 
     def images(self) -> list[StoredImage]:
         """List all images, named ones first; also damaged ones."""

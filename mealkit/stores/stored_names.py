@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
@@ -35,6 +36,13 @@ def require_free_names(index: Index, names: Sequence[str], digest: Digest) -> No
         if found is not None and found.digest != digest:
             message = f"{name} is already the name of {found.digest}; the new image is {digest}"
             raise failure("VERSION_EXISTS", message, where=name)
+
+
+def near_names(text: str, names: Sequence[str]) -> str | None:
+    """Return the hint for a name that no image has, if one has nearly that name."""
+    plain = {name.rpartition(":")[0]: name for name in names}
+    near = get_close_matches(text, [*names, *plain], n=1, cutoff=0.7)
+    return f"did you mean {near[0]!r}? mealkit images lists all" if near else None
 
 
 def by_digest(every: Mapping[Digest, Descriptor], text: str) -> list[Descriptor]:

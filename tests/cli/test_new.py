@@ -163,7 +163,7 @@ def test_an_unknown_engine_is_refused(tmp_path):
             "vllm",
             "reranking",
             "there is no template for reranking with the engine vllm",
-            "choose one of generation, embeddings; mealkit new --list shows all",
+            "--engine onnx or transformers has one; vllm has one for generation, embeddings",
         ),
     ],
 )

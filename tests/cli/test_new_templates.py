@@ -46,6 +46,12 @@ def test_a_task_alone_chooses_an_engine(mealkit, tmp_path):
     ("arguments", "message", "hint"),
     [
         ([], "the new kit has no name", "mealkit new my-kit"),
+        (["soup", "--task", "rerank"], "there is no task 'rerank'", "did you mean reranking?"),
+        (
+            ["soup", "--engine", "python", "--task", "reranking"],
+            "there is no template for reranking with the engine python",
+            "--engine onnx or transformers has one; python has one for prediction",
+        ),
         (["there/soup"], "there does not exist", "mkdir -p"),
         (
             ["soup", "--task", "generation", "--from", "hub", "a/b"],

@@ -114,6 +114,12 @@ def test_a_mistake_names_its_line(text, where, said, tmp_path):
     )
 
 
+def test_a_class_without_predict_is_told_what_to_write(tmp_path):
+    """In code, and where: the schema of kit.yaml has no field for it."""
+    (found,) = checked(tmp_path, {"handler.py": "class Handler: ...\n"}).problems
+    assert found.hint == "write one below handler.py:1: def predict(self, text: str) -> str"
+
+
 def test_every_file_is_parsed(tmp_path):
     """Not only the handler's; texts that are not code are ignored."""
     files = {"handler.py": GOOD, "lib/a.py": "def", "lib/b.txt": "def"}

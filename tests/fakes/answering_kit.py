@@ -80,7 +80,11 @@ def described(lock: Lock) -> dict[str, Any]:
     task, features = lock.model.task, lock.engine.features
     request = {"type": "object", "properties": _INPUTS.get(task, {})}
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Request"}}}
-    made_up = {"type": "object", "properties": {"text": {"type": "string"}}}
+    made_up = {
+        "type": "object",
+        "properties": {"text": {"type": "string"}},
+        "required": ["text"],
+    }
     return {
         "paths": {task_endpoint(task, features): {"post": {"requestBody": {"content": content}}}},
         "components": {

@@ -112,6 +112,15 @@ def test_a_name_to_be_given_needs_a_tag(store, image, name):
     assert not store.root.exists()
 
 
+@pytest.mark.parametrize("text", ["sop", "sop:1.0", "soup:1.1"])
+def test_a_mistyped_name_is_answered_with_the_nearest(store, image, text):
+    """The name of the image that was probably meant."""
+    store.put(image, ["soup:1.0"])
+    with pytest.raises(MealkitError, match="IMAGE_NOT_FOUND") as raised:
+        store.resolve(text)
+    assert "did you mean 'soup" in raised.value.problems[0].hint
+
+
 def test_names_move_and_go(store, make_image):
     """A name belongs to the last image it was given to; an image outlives its name."""
     one, two = make_image("one"), make_image("two")

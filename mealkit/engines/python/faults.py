@@ -64,7 +64,8 @@ def request_failure(error: BaseException, code_root: Path) -> MealkitError:
     sys.stderr.write("\n".join(_log_lines(error, code_root)) + "\n")
     at = f" at {where}" if where else ""
     name = type(error).__name__
-    return failure("HANDLER_FAILED", f"the kit's code raised {name}{at}", where=where)
+    hint = f"correct {where}; the engine's log has the exception's message" if where else None
+    return failure("HANDLER_FAILED", f"the kit's code raised {name}{at}", where=where, hint=hint)
 
 
 def refusal_problem(error: BaseException, where: str) -> Problem:

@@ -62,6 +62,12 @@ class InputSchema:
         return found if isinstance(found, Mapping) else {}
 
     @property
+    def required(self) -> tuple[str, ...]:
+        """The names of the fields that an input has to have."""
+        found = self.resolved(self.form).get("required")
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
+    @property
     def is_open(self) -> bool:
         """Whether an input may have fields that the schema does not name."""
         found = self.resolved(self.form)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mealkit.errors import failure
+from mealkit.errors import failure, failures, problem
 from mealkit.pipeline.ask.input_values import InputSchema, typed_input
 from mealkit.pipeline.ask.kit_answers import AskedKit
 from mealkit.recipe.kit import Task
@@ -102,8 +102,27 @@ def _body(kit: AskedKit, inputs: Inputs, schema: InputSchema) -> dict[str, Any]:
     if isinstance(given, dict) and set(values) <= _BODY_FIELDS and "input" not in schema.fields:
         further = {name: value for name, value in values.items() if name == "seed"}
         values = given
-    fields = typed_input(inputs.fields, schema)
-    return {"model": kit.model, "input": {**values, **fields}, **further}
+    given_all = {**values, **typed_input(inputs.fields, schema)}
+    _require_all(given_all, schema)
+    return {"model": kit.model, "input": given_all, **further}
+
+
+def _require_all(given: Mapping[str, Any], schema: InputSchema) -> None:
+    """Name every input that is missing as it is written on a command line."""
+    missing = [name for name in schema.required if name not in given]
+    if missing:
+        hint = "give it: -i {0}=VALUE, or -i {0}=@FILE for a file's content"
+        raise failures(
+            [
+                problem(
+                    "REQUEST_INVALID",
+                    f"the input {name} is missing",
+                    where=f"-i {name}",
+                    hint=hint.format(name),
+                )
+                for name in missing
+            ]
+        )
 
 
 def _schema(kit: AskedKit) -> InputSchema:

@@ -31,6 +31,7 @@ def test_the_log_has_the_message_and_the_answer_has_not(raised, tmp_path, capsys
     (problem,) = request_failure(error, tmp_path / "code").problems
     assert (problem.code, problem.where) == ("HANDLER_FAILED", "handler.py:5")
     assert problem.message == "the kit's code raised OSError at handler.py:5"
+    assert problem.hint.startswith("correct handler.py:5;")
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("the kit's code raised OSError: secret linesecret line")
     assert len(lines[0]) < 1100

@@ -79,6 +79,17 @@ def test_inputs_that_are_no_object_are_refused_before_anything_starts(text):
     assert raised.value.exit_code == 2
 
 
+def test_inputs_that_are_missing_are_named_as_they_are_written(asked):
+    """All at once, with the option that gives them; the kit is not asked."""
+    running, kit = asked(Task.PREDICTION)
+    running.answer = lambda *_: pytest.fail("the kit was asked")
+    with pytest.raises(MealkitError) as raised:
+        predict(kit, inputs_of(None, ()))
+    (found,) = raised.value.problems
+    assert (found.code, found.where) == ("REQUEST_INVALID", "-i text")
+    assert found.hint.startswith("give it: -i text=VALUE")
+
+
 def test_a_refusal_is_the_kits_own_problem(asked):
     """With code, place, owner and hint; several at once; the author's with the contact."""
     running, kit = asked(Task.PREDICTION)
@@ -86,13 +97,13 @@ def test_a_refusal_is_the_kits_own_problem(asked):
     first = {"code": "REQUEST_INVALID", "message": "text: missing", "where": "input.text"}
     running.answer = lambda *_: {"error": {**first, "problems": [first, second]}}
     with pytest.raises(MealkitError) as raised:
-        predict(kit, inputs_of("{}", ()))
+        predict(kit, inputs_of('{"text": "a"}', ()))
     assert [item.where for item in raised.value.problems] == ["input.text", "input.top"]
     assert raised.value.exit_code == 12
     failed = {"mealkit_code": "HANDLER_FAILED", "code": "x", "message": "KeyError at handler.py:3"}
     running.answer = lambda *_: (500, {}, {"error": failed})
     with pytest.raises(MealkitError) as raised:
-        predict(kit, inputs_of("{}", ()))
+        predict(kit, inputs_of('{"text": "a"}', ()))
     (found,) = raised.value.problems
     assert (found.code, found.owner, found.contact.team) == ("HANDLER_FAILED", "kit-author", "soup")
 
