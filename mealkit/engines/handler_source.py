@@ -9,6 +9,7 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 from mealkit.engines.newer_syntax import NEWEST_KNOWN, may_be_newer
@@ -56,6 +57,8 @@ def handler_problems(handler: Handler, code: Mapping[str, str]) -> list[Problem]
     if handler.file not in code:
         message = f"runtime.settings.handler: {handler.file} is not among the kit's code"
         hint = f"add {handler.file} to runtime.code"
+        if near := get_close_matches(handler.file, code, n=1):
+            hint = f"write {near[0]}:{handler.class_name}, or {hint}"
         return [problem("KIT_FILE_MISSING", message, where=handler.where, hint=hint)]
     problems = [*_name_problems(code)]
     left = _MAX_TOKENS_IN_ALL
@@ -78,7 +81,9 @@ def _file_problems(path: str, text: str, handler: Handler) -> list[Problem]:
         return [problem("KIT_INVALID", message, where=path, hint=hint)]
     except (SyntaxError, ValueError) as error:
         return [] if is_undecided(text, handler.python) else [syntax_problem(error, path)]
-    return list(_class_problems(tree, handler)) if path == handler.file else []
+    if path != handler.file:
+        return []
+    return [*_import_problems(tree, path), *_class_problems(tree, handler)]
 
 
 def is_undecided(text: str, python: tuple[int, int]) -> bool:
@@ -129,7 +134,11 @@ def _class_problems(tree: ast.Module, handler: Handler) -> Iterator[Problem]:
         if name not in _bound_names(tree):
             message = f"runtime.settings.handler: {path} has no class {name}"
             classes = [item.name for item in tree.body if isinstance(item, ast.ClassDef)]
-            hint = f"its classes are {', '.join(classes) or 'none'}"
+            hint = f"write class {name} in {path}"
+            if classes:
+                near = get_close_matches(name, classes, n=1) or classes[-1:]
+                named = ", ".join(classes)
+                hint = f"write {path}:{near[0]}; its classes are {named}"
             yield problem("KIT_INVALID", message, where=handler.where, hint=hint)
         return
     predict = method_named(body, "predict")
@@ -137,8 +146,17 @@ def _class_problems(tree: ast.Module, handler: Handler) -> Iterator[Problem]:
         yield from _predict_problems(predict, path)
     elif not body.bases and "predict" not in _bound_names(body):
         message, where = f"{name} has no method predict", f"{path}:{body.lineno}"
-        hint = f"write one below {where}: def predict(self, text: str) -> str"
+        methods = [item.name for item in body.body if isinstance(item, Function)]
+        near = get_close_matches("predict", methods, n=1)
+        hint = (
+            f"rename {near[0]} to predict"
+            if near
+            else f"write one below {where}: def predict(self, text: str) -> str"
+        )
         yield problem("KIT_INVALID", message, where=where, hint=hint)
+    init = method_named(body, "__init__")
+    if init is not None:
+        yield from _init_problems(init, path)
     load = method_named(body, "load")
     if load is not None:
         yield from _load_problems(load, path)
@@ -159,18 +177,45 @@ def _predict_problems(predict: Function, path: str) -> Iterator[Problem]:
 
 
 def _load_problems(load: Function, path: str) -> Iterator[Problem]:
-    taken = load.args
-    every = [*taken.posonlyargs, *taken.args]
-    required = every[1 : len(every) - len(taken.defaults)]
-    required += [
-        item
-        for item, default in zip(taken.kwonlyargs, taken.kw_defaults, strict=True)
-        if default is None
-    ]
-    for item in required:
+    known = ", ".join(LOAD_PARAMETERS)
+    for item in _required(load):
         if item.arg not in LOAD_PARAMETERS:
-            message = f"load has a parameter {item.arg!r}, expected {', '.join(LOAD_PARAMETERS)}"
-            yield problem("KIT_INVALID", message, where=f"{path}:{item.lineno}")
+            near = get_close_matches(item.arg, LOAD_PARAMETERS, n=1, cutoff=0.5)
+            hint = f"rename it to {near[0]}" if near else "delete it, or give it a default"
+            message, where = f"load has a parameter {item.arg!r}, expected {known}", item.lineno
+            yield problem("KIT_INVALID", message, where=f"{path}:{where}", hint=hint)
+
+
+def _init_problems(init: Function, path: str) -> Iterator[Problem]:
+    for item in _required(init):
+        message = f"__init__ has a parameter {item.arg!r}, and the class is created without any"
+        hint = "give it a default; load gets models, parameters and seed"
+        yield problem("KIT_INVALID", message, where=f"{path}:{item.lineno}", hint=hint)
+
+
+def _required(function: Function) -> list[ast.arg]:
+    """Return the parameters of a method that have no default, without self."""
+    taken = function.args
+    every = [*taken.posonlyargs, *taken.args]
+    keywords = zip(taken.kwonlyargs, taken.kw_defaults, strict=True)
+    return every[1 : len(every) - len(taken.defaults)] + [
+        item for item, default in keywords if default is None
+    ]
+
+
+def _import_problems(tree: ast.Module, path: str) -> Iterator[Problem]:
+    """Yield a problem for each import that leaves the folder of the kit's code."""
+    folders = len(PurePosixPath(path).parts) - 1
+    for item in tree.body:
+        if isinstance(item, ast.ImportFrom) and item.level > folders:
+            dots, module = "." * item.level, item.module or ""
+            message = f"{path} imports from {dots}{module}, and is in no package"
+            names = ", ".join(
+                alias.name if alias.asname is None else f"{alias.name} as {alias.asname}"
+                for alias in item.names
+            )
+            hint = f"write from {module} import {names}" if module else f"write import {names}"
+            yield problem("KIT_INVALID", message, where=f"{path}:{item.lineno}", hint=hint)
 
 
 def _bound_names(body: ast.Module | ast.ClassDef) -> set[str]:

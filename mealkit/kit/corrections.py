@@ -4,17 +4,41 @@ No I/O. A correction is only offered if it has the field's own format; None if n
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 # Longer values are not names, and not worth a search.
 _MOST_CHARACTERS = 300
-_EMAIL = re.compile(r"(?:mail|e-mail|email)?:?\s*<?([^@\s<>:]+@[^@\s<>]+)>?")
+_EMAIL = re.compile(r"(?:mail|e-mail|email|mailto)?:?\s*<?([^@\s<>:]+@[^@\s<>]+)>?", re.IGNORECASE)
+_NAMED_EMAIL = re.compile(r"<([^@\s<>:]+@[^@\s<>]+)>\Z")
 _HOST = re.compile(r"(?:[a-z]+:/{0,3})?((?:[\w-]+\.)+[a-z]{2,}(?::\d+)?(?:/\S*)?)", re.IGNORECASE)
 _ARXIV = re.compile(r"([0-9]{4}\.[0-9]{4,5}(?:v[0-9]+)?)")
 _HUB = re.compile(r"(?:https?://)?(?:huggingface\.co|hf\.co)/(?:datasets/)?([^/\s]+/[^/\s?#]+)")
 _NUMBERS = re.compile(r"([0-9]+\.[0-9]+)")
 _HEX = re.compile(r"[0-9a-f]{32,128}")
 _SIGNS = re.compile(r"[^a-z0-9._]+")
+# What other programs call the choices of a kit: tasks, processors, sources and GPUs.
+_OTHER_NAMES = {
+    **dict.fromkeys(
+        ("chat", "completion", "completions", "text-generation", "llm", "text2text-generation"),
+        "generation",
+    ),
+    **dict.fromkeys(
+        ("embed", "embedder", "feature-extraction", "sentence-similarity"), "embeddings"
+    ),
+    **dict.fromkeys(("classify", "text-classification", "sentiment-analysis"), "classification"),
+    **dict.fromkeys(("rerank", "reranker", "text-ranking"), "reranking"),
+    **dict.fromkeys(("regression", "custom"), "prediction"),
+    **dict.fromkeys(("x86-64", "x64", "x86", "intel", "linux/amd64"), "amd64"),
+    **dict.fromkeys(("aarch64", "armv8", "apple", "linux/arm64"), "arm64"),
+    **dict.fromkeys(("local", "file", "path", "dir", "directory"), "folder"),
+    **dict.fromkeys(("huggingface", "hf", "hugging-face", "huggingface-hub"), "hub"),
+    **dict.fromkeys(("url", "https", "web"), "http"),
+    **dict.fromkeys(("pip", "pypi", "package"), "wheel"),
+    **dict.fromkeys(("yes", "true", "cuda"), "required"),
+    **dict.fromkeys(("no", "false", "cpu"), "none"),
+    "13": "trixie",
+    "12": "bookworm",
+}
 _CURRENCIES = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
 
 
@@ -31,6 +55,12 @@ def corrected(value: str, pattern: str) -> str | None:
         if candidate != value and "\n" not in candidate and expected.search(candidate):
             return candidate
     return None
+
+
+def meant_choices(value: str, choices: Sequence[str]) -> list[str]:
+    """Return the choice that other programs call by this name, if there is one."""
+    meant = _OTHER_NAMES.get(value.lower().replace("_", "-").replace(" ", "-"))
+    return [meant] if meant in choices else []
 
 
 def _candidates(text: str) -> Iterator[str]:
@@ -60,7 +90,7 @@ def _hashes(text: str) -> Iterator[str]:
 
 
 def _addresses(text: str) -> Iterator[str]:
-    if email := _EMAIL.fullmatch(text):
+    if email := _EMAIL.fullmatch(text) or _NAMED_EMAIL.search(text):
         yield f"mailto:{email[1]}"
     if host := _HOST.fullmatch(text):
         yield f"https://{host[1]}"

@@ -84,8 +84,13 @@ def compose(text: str) -> Node:
         return _Composer().compose(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if slip := _slip_in(text, mark.line + 1 if mark else 1):
+            raise slip from error
         message = " ".join(part for part in (error.problem, error.context) if part)
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        if "flow" in (error.context or "") and error.context_mark:
+            line, column = error.context_mark.line + 1, error.context_mark.column + 1
+            message = f"what begins here is not closed by ] or }} in time: {message}"
         hint = (
             "indent with spaces, not with tabs"
             if "\t" in _line_of(text, line)[:column]
@@ -220,11 +225,41 @@ def _line_of(text: str, line: int) -> str:
     return lines[line - 1] if line <= len(lines) else ""
 
 
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7})(?: .*)?$", re.MULTILINE)
+_NO_SPACE = re.compile(r"^ *(?:- )?([a-z_]+):([A-Za-z0-9_.-]+)(?: +#.*)?$", re.MULTILINE)
+_NO_COLON = re.compile(r"^ *(?:- )?([a-z_]+) +([A-Za-z0-9_.-]+)(?: +#.*)?$", re.MULTILINE)
+
+
+# How far after a slip the parser may give up, in lines.
+_SLIP_LINES = 2
+
+
+def _slip_in(text: str, stopped: int) -> Syntax | None:
+    """Return the slip of the pen for which a parser stopped; None if none is plain to see.
+
+    The line where a parser stops is often after the slip.
+    """
+    for pattern, message, hint in (
+        (
+            _CONFLICT,
+            "a mark of a merge conflict",
+            "keep one of the two versions, without the marks",
+        ),
+        (_NO_SPACE, "a space is missing after the colon", "write {0}: {1}"),
+        (_NO_COLON, "a colon is missing", "write {0}: {1}"),
+    ):
+        for found in pattern.finditer(text):
+            line = text.count("\n", 0, found.start()) + 1
+            if pattern is _CONFLICT or 0 <= stopped - line <= _SLIP_LINES:
+                return Syntax(f"not YAML: {message}", line, 1, hint.format(*found.groups()))
+    return None
+
+
 def _hint(message: str) -> str | None:
     if "mapping values are not allowed" in message:
         return "put the value in quotes, or correct the indentation"
     if "could not find expected ':'" in message or "did not find expected key" in message:
         return "write `key: value`, indented like the lines around it"
-    if "cannot start any token" in message:
+    if "cannot start any token" in message or "scanning an alias" in message:
         return "put the value in quotes"
     return None

@@ -3,6 +3,7 @@
 No I/O; every kind of error has one function here.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mealkit.errors import Problem, problem
-from mealkit.kit.corrections import corrected
+from mealkit.kit.corrections import corrected, meant_choices
 from mealkit.kit.document import Path
 from mealkit.kit.fields import is_size, names_of
 from mealkit.recipe.claims import QUESTION_KINDS
@@ -21,6 +22,12 @@ BAD_KEY = "bad_key"
 """The kind of a fault in a key, not in a value."""
 
 _SHOWN_CHARACTERS = 60
+
+_LEADING_NUMBER = re.compile(r"\s*([0-9]+)(?![0-9.,])\s*[a-zA-Z]*\Z")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGTkmgt]?)((?:[iI](?:[bB]|\b))?)")
+# A size without a unit: in gigabytes below the first, in bytes from the second.
+_MEGABYTES_FROM = 256
+_BYTES_FROM = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,7 @@ def worded(fault: Fault) -> Problem:
     code = _CODES.get(fault.kind, "KIT_INVALID")
     if fault.value is None and fault.kind not in {"extra_forbidden", "union_tag_not_found"}:
         message: str = f"{fault.name} has no value"
-        hint: str | None = _explained(fault) or "write a value after the colon"
+        hint: str | None = _valueless(fault)
     elif is_size(fault.field):
         message, hint = _size(fault)
     else:
@@ -112,6 +119,13 @@ def worded(fault: Fault) -> Problem:
 
 
 _Words = tuple[str, str | None]
+
+
+def _valueless(fault: Fault) -> str:
+    if names := _names_below(fault):
+        return f"write its fields below it, indented: {', '.join(names)}; or delete the line"
+    explained = _explained(fault)
+    return "write a value after the colon" + (f" - {explained}" if explained else "")
 
 
 def _missing(fault: Fault) -> _Words:
@@ -143,7 +157,13 @@ def _text(fault: Fault) -> _Words:
 def _number(fault: Fault) -> _Words:
     hint = "write a whole number" if "int" in fault.kind else "write a number"
     if isinstance(fault.value, str):
-        hint += ", without quotes"
+        digits = _LEADING_NUMBER.match(fault.value)
+        hint = f"write {digits[1]}, {hint[6:]}" if digits else hint
+        hint += (
+            ", without quotes"
+            if not digits or digits[1] == fault.value.strip()
+            else ", without a unit"
+        )
     return f"{fault.name} is {fault.shown}, expected a number", hint
 
 
@@ -156,9 +176,10 @@ def _choice(fault: Fault) -> _Words:
     expected = str(fault.context.get("expected") or fault.context.get("expected_tags") or "")
     value = fault.context.get("tag", fault.value)
     choices = [part.strip().strip("'") for part in expected.replace(" or ", ", ").split(", ")]
-    near = get_close_matches(str(value), choices, n=1)
+    near = get_close_matches(str(value), choices, n=1) or meant_choices(str(value), choices)
     many = len(choices) > 1
-    message = f"{fault.name} is {value!r}, expected {'one of ' if many else ''}{', '.join(choices)}"
+    told = repr(value) if isinstance(value, str) else fault.shown
+    message = f"{fault.name} is {told}, expected {'one of ' if many else ''}{', '.join(choices)}"
     if near:
         return message, f"did you mean {near[0]!r}?"
     return message, f"choose {'one of ' if many else ''}{', '.join(choices)}"
@@ -192,13 +213,18 @@ def _key(fault: Fault) -> _Words:
 
 def _size(fault: Fault) -> _Words:
     value = str(fault.value) if isinstance(fault.value, str) else fault.shown
-    digits = value.rstrip("BKMGTibkmgt ") or "4"
-    unit = value[len(digits) :].strip().upper()[:1]
-    unit = unit if unit and unit in "KMGT" else "G"
+    found = _SIZE.search(value)
+    number, prefix, is_binary = found.groups() if found else ("4", "", "")
     also = f"{fault.also.strip(chr(39))}, " if fault.also else ""
     expected = f"{also}or a number with its unit" if also else "a number with its unit"
     message = f"{fault.name} is {fault.shown}, expected {expected}"
-    number = digits if digits.replace(".", "", 1).isdigit() else "4"
+    if prefix:
+        unit = prefix.upper()
+    else:  # nobody means 2,048 gigabytes: it is the number of megabytes, or of bytes
+        whole = float(number)
+        unit = "G" if whole < _MEGABYTES_FROM else "M" if whole < _BYTES_FROM else ""
+    if is_binary or not unit:
+        return message, f"write {number}{unit}{'iB' if unit else 'B'}"
     return message, f"write {number}{unit}B or {number}{unit}iB"
 
 
@@ -268,7 +294,9 @@ def _explained(fault: Fault) -> str | None:
     if not text:
         return None
     text = " ".join(text.split())
-    return text[:1].lower() + (text[1:] if text.endswith("...") else text[1:].removesuffix("."))
+    text = text.replace("``", "`")
+    first = text[:1] if text[1:2].isupper() else text[:1].lower()
+    return first + (text[1:] if text.endswith("...") else text[1:].removesuffix("."))
 
 
 _WORDS: Mapping[str, Callable[[Fault], _Words]] = {

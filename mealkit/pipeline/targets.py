@@ -13,6 +13,7 @@ an existing path means that path; any other text names an image:
 """
 
 import re
+import shlex
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -28,6 +29,9 @@ _DIGITS = re.compile(r"sha256:[0-9a-f]{6,64}|[0-9a-f]{6,64}")
 _WEIGHTS = frozenset({".safetensors", ".gguf"})
 _KIT_FILES = (".yaml", ".yml")
 _LOCK_FILES = ".lock"
+# Never an archive, whatever is in it.
+_TEXTS = frozenset({".py", ".md", ".txt", ".ipynb", ".jinja", ".toml", ".sh", ".cfg"})
+_MISNAMED = ("kit.yml", "Kit.yaml", "KIT.yaml", "kit.yaml.txt")
 # A text with this start is a path, even if nothing exists there.
 _PATHS = ("/", "./", "../", "~")
 
@@ -144,7 +148,7 @@ def read_target(text: str, folder: Path = Path()) -> Target:
     """Parse a target; paths are relative to ``folder``.
 
     Raises:
-        KitError: ``TARGET_UNFIT``, it is the path of an OCI layout, without ``oci:``.
+        KitError: ``TARGET_UNFIT``, it is the path of an OCI layout, without ``oci:``, or of a text.
     """
     for scheme, kind in ((_LAYOUT, LayoutFolder), (_ARCHIVE, ArchiveFile)):
         if text.startswith(scheme):
@@ -159,7 +163,7 @@ def target_of(text: str, path: Path, here: Here) -> Target:
     """Return the target that a text without a scheme names, from the kind of thing at its path.
 
     Raises:
-        KitError: ``TARGET_UNFIT``, an OCI layout is there.
+        KitError: ``TARGET_UNFIT``, an OCI layout is there, or a text.
     """
     match here:
         case Here.LAYOUT:
@@ -189,6 +193,14 @@ def _file(text: str, path: Path) -> Target:
         return LockFile(text, path)
     if path.suffix in _WEIGHTS:
         return WeightFiles(text, path)
+    if path.suffix in _TEXTS:
+        message = f"{text} is neither a kit nor an image"
+        hint = "name a kit's folder, its kit.yaml, or an image"
+        for above in path.parents:
+            if (above / KIT_NAME).is_file():
+                message, hint = f"{text} is a file of a kit", f"name the kit's folder: {above}"
+                break
+        raise failure("TARGET_UNFIT", message, where=text, hint=hint)
     return ArchiveFile(text, path)
 
 
@@ -317,7 +329,9 @@ def _unfit(target: Target, wanted: str) -> MealkitError:
         return failure("IMAGE_NOT_FOUND", f"there is no file or folder {text}", where=text)
     if isinstance(target, WeightFiles) and target.path.is_dir():
         file = str(target.path / KIT_NAME)
-        return failure("KIT_NOT_FOUND", f"there is no {file}", where=file)
+        other = next((name for name in _MISNAMED if (target.path / name).is_file()), None)
+        hint = f"mv {shlex.quote(str(target.path / other))} {shlex.quote(file)}" if other else None
+        return failure("KIT_NOT_FOUND", f"there is no {file}", where=file, hint=hint)
     what, hint = _kind(target)
     return failure("TARGET_UNFIT", f"{text} is {what}, not {wanted}", where=text, hint=hint)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mealkit.errors import MealkitError, Problem
+from mealkit.errors import MealkitError, Problem, failure
 from mealkit.kit.document import Document
 from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.files import file_entries
@@ -25,6 +25,8 @@ from mealkit.sources.kit_folder import FolderReader
 from mealkit.sources.ranges import RangeReader
 from mealkit.sources.source import Supplies
 from mealkit.sources.weights import graph_data_of
+
+_MOST_JSON_BYTES = 64 * 1024 * 1024
 
 _DATA = "datasets"
 """The field of the data sets; the other entries are of the model."""
@@ -113,6 +115,8 @@ class _Check:
                     is_graph_data=is_named,
                     any_data=self.supplies.any_data,
                 )
+                if not self.supplies.any_data:
+                    _require_content(path, ranges)
             except MealkitError as error:
                 yield from (self._on_line(item, place) for item in error.problems)
 
@@ -137,6 +141,27 @@ class _Check:
             return None
         paths = [f"{found.path}/{name}" for name in found.files if name in problem.message]
         return making_command(self.document, paths or [f"{found.path}/"])
+
+
+def _require_content(name: str, ranges: RangeReader) -> None:
+    """Raise for a file without a byte, or one with the name of JSON that is none.
+
+    Raises:
+        SourceError: ``WEIGHTS_FORMAT``.
+    """
+    if not name.endswith(".json") or ranges.size_bytes > _MOST_JSON_BYTES:
+        return
+    hint = "get the file again, or write it anew"
+    if ranges.size_bytes == 0:
+        raise failure("WEIGHTS_FORMAT", f"{name} is empty", where=name, hint=hint)
+    try:
+        json.loads(ranges.read(0, ranges.size_bytes))
+    except json.JSONDecodeError as error:
+        message = f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        raise failure("WEIGHTS_FORMAT", message, where=name, hint=hint) from error
+    except (ValueError, RecursionError) as error:
+        message = f"{name} is not JSON: {type(error).__name__}"
+        raise failure("WEIGHTS_FORMAT", message, where=name, hint=hint) from error
 
 
 def _part(data: Any, name: str) -> Any:

@@ -105,9 +105,10 @@ def _require_no_stand_in(name: str, suffix: str, ranges: RangeReader) -> None:
         message = f"{name} is {pointer.kind}"
         raise failure("WEIGHTS_FORMAT", message, hint=pointer.fix, where=name)
     if suffix in _STRICT_SUFFIXES:
+        what = "text" if ranges.size_bytes else "empty"
         raise failure(
             "WEIGHTS_FORMAT",
-            f"{name} is text, not {_STRICT_SUFFIXES[suffix]}",
+            f"{name} is {what}, not {_STRICT_SUFFIXES[suffix]}",
             hint="download the file again: an error page or a placeholder is in its place",
             where=name,
         )

@@ -114,10 +114,39 @@ def test_a_mistake_names_its_line(text, where, said, tmp_path):
     )
 
 
-def test_a_class_without_predict_is_told_what_to_write(tmp_path):
-    """In code, and where: the schema of kit.yaml has no field for it."""
-    (found,) = checked(tmp_path, {"handler.py": "class Handler: ...\n"}).problems
-    assert found.hint == "write one below handler.py:1: def predict(self, text: str) -> str"
+@pytest.mark.parametrize(
+    ("text", "where", "hint"),
+    [
+        ("x = 1\n", "kit.yaml:17", "write class Handler in handler.py"),
+        ("class Handlr: ...\nclass B: ...\n", "kit.yaml:17", "write handler.py:Handlr; "),
+        ("class Handler:\n  def predikt(self): ...\n", "handler.py:1", "rename predikt to predict"),
+        ("class Handler: ...\n", "handler.py:1", "write one below handler.py:1: def predict"),
+        (
+            "class Handler:\n  def load(self, model_dir): ...\n  def predict(self): ...\n",
+            "handler.py:2",
+            "rename it to models",
+        ),
+        (
+            "class Handler:\n  def __init__(self, x, y=1): ...\n  def predict(self): ...\n",
+            "handler.py:2",
+            "give it a default; load gets models, parameters and seed",
+        ),
+        ("from .parts import a as b\n" + GOOD, "handler.py:1", "write from parts import a as b"),
+        ("from . import parts\n" + GOOD, "handler.py:1", "write import parts"),
+    ],
+)
+def test_a_mistake_has_an_edit(text, where, hint, tmp_path):
+    """What to write, for each mistake that only a start would show otherwise."""
+    files = {"handler.py": text, "parts.py": "a = 1\n"}
+    (found,) = checked(tmp_path, files).problems
+    assert (found.where or "").removeprefix(f"{tmp_path}/") == where
+    assert (found.hint or "").startswith(hint)
+
+
+def test_a_package_may_import_from_itself(tmp_path):
+    """Only what leaves the kit's code is a mistake."""
+    files = {"lib/handler.py": "from .parts import a\n" + GOOD, "lib/parts.py": "a = 1\n"}
+    assert problems(tmp_path, files, handler="lib/handler.py:Handler") == []
 
 
 def test_every_file_is_parsed(tmp_path):

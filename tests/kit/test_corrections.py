@@ -36,6 +36,8 @@ def told(model: type[BaseModel], field: str, value: str) -> tuple[str, str]:
         ("k1@example.org", "mailto:k1@example.org"),
         ("<k1@example.org>", "mailto:k1@example.org"),
         ("mail: k1@example.org", "mailto:k1@example.org"),
+        ("MAILTO:k1@example.org", "mailto:k1@example.org"),
+        ("Ann Lee <k1@example.org>", "mailto:k1@example.org"),
         ("www.example.org/help", "https://www.example.org/help"),
         ("http:/example.org", "https://example.org"),
     ],

@@ -125,7 +125,7 @@ def test_equal_keys_of_different_writing_are_duplicates():
 @pytest.mark.parametrize(
     ("text", "where", "part"),
     [
-        ("a: [1\n", "kit.yaml:2:1", "not YAML"),
+        ("a: [1\n", "kit.yaml:1:4", "not YAML"),
         ("a: b: c\n", "kit.yaml:1:5", "mapping values are not allowed"),
         ("a:\n\tb: 1\n", "kit.yaml:2:1", "not YAML"),
         ("a: @x\n", "kit.yaml:1:4", "not YAML"),

@@ -149,7 +149,7 @@ BAD = {
         "KIT_INVALID",
         "memory",
         "hardware.memory is 512",
-        "512GB",
+        "512MB",
     ),
     "size with an unknown unit": (
         "port: 8000",

@@ -81,6 +81,25 @@ def test_a_slip_gets_advice(text, hint):
     assert hint in (refused(text).hint or "")
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "hint"),
+    [
+        ("<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> b\n", 1, "keep one of the two versions"),
+        ("run:\n  engine:python\n  code: []\n", 2, "write engine: python"),
+        ("run:\n  engine python\n  code: []\n", 2, "write engine: python"),
+        ("a:\n  files: [one\nb: 1\nc: 2\n", 2, None),
+        ("about: |\n  two words\n  three\n  four\nfiles: [one\nb: 1\n", 5, None),
+        ("files: [*.json]\n", 1, "put the value in quotes"),
+        ("files: *.json\n", 1, "put the value in quotes"),
+    ],
+)
+def test_a_slip_is_named_where_it_is(text, line, hint):
+    """Not where the parser gave up."""
+    found = refused(text)
+    assert found.line == line
+    assert (found.hint or "").startswith(hint or "")
+
+
 def test_a_part_that_contains_itself_is_too_large():
     """It would have no end."""
     assert refused("a: &x [*x]\n").too_large

@@ -1,6 +1,7 @@
 """Each kind of error is worded with the field, its value, and what to write."""
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from mealkit.kit.wording import BAD_KEY, Fault, dotted, worded
 from mealkit.recipe.kit import Contact, Hardware, Kit
@@ -105,7 +106,11 @@ def test_each_kind_has_its_words(kind, value, context, said, hint):
     [
         (4, "write 4GB or 4GiB"),
         ("8 MB", "write 8MB or 8MiB"),
-        ("16 gigs", "write 4GB"),
+        ("16 gigs", "write 16GB or 16GiB"),
+        (2048, "write 2048MB or 2048MiB"),
+        (2147483648, "write 2147483648B"),
+        ("2gib", "write 2GiB"),
+        ("1.5g", "write 1.5GB or 1.5GiB"),
         ("many", "write 4GB"),
     ],
 )
@@ -115,6 +120,58 @@ def test_a_size_is_shown_with_its_unit(value, hint):
     _, message, found = told("string_type", ("hardware", "memory"), value, field=field)
     assert "a number with its unit" in message
     assert hint in found
+
+
+@pytest.mark.parametrize(
+    ("value", "choices", "hint"),
+    [
+        ("chat", "'generation' or 'prediction'", "did you mean 'generation'?"),
+        ("feature-extraction", "'embeddings' or 'reranking'", "did you mean 'embeddings'?"),
+        ("x86_64", "'amd64' or 'arm64'", "did you mean 'amd64'?"),
+        ("aarch64", "'amd64' or 'arm64'", "did you mean 'arm64'?"),
+        ("local", "'hub', 'folder' or 'http'", "did you mean 'folder'?"),
+        ("cuda", "'none' or 'required'", "did you mean 'required'?"),
+        ("cuda", "'a' or 'b'", "choose one of a, b"),
+    ],
+)
+def test_a_choice_that_others_call_otherwise_is_known(value, choices, hint):
+    """By the names that other programs use for it."""
+    found = told("literal_error", ("x",), value, context={"expected": choices})
+    assert found[2] == hint
+
+
+def test_what_is_no_text_is_shown_as_written():
+    """As in the file, not as in Python."""
+    found = told("literal_error", ("x",), True, raw="true", context={"expected": "'a' or 'b'"})
+    assert found[1] == "x is true, expected one of a, b"
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("8000", "write 8000, a whole number, without quotes"),
+        ("60s", "write 60, a whole number, without a unit"),
+        ("many", "write a whole number, without quotes"),
+        ("1.5", "write a whole number, without quotes"),
+    ],
+)
+def test_a_number_in_a_text_is_kept(value, hint):
+    """With what has to go: the quotes, or the unit."""
+    assert told("int_type", ("serving", "port"), value)[2] == hint
+
+
+def test_a_part_without_fields_names_them():
+    """The heading alone is a common slip while writing."""
+    field = Kit.model_fields["owner"]
+    found = told("model_type", ("owner",), None, field=field)
+    assert found[1] == "owner has no value"
+    assert found[2].startswith("write its fields below it, indented: team, contact")
+
+
+def test_a_description_keeps_a_word_in_capitals():
+    """FILE.py is not fILE.py."""
+    field = FieldInfo(description="FILE.py:CLASS, in ``code``.")
+    assert told("string_too_short", ("x",), "", field=field)[2] == "FILE.py:CLASS, in `code`"
 
 
 def test_a_key_that_is_no_name_is_told_by_its_mapping():

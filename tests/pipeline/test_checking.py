@@ -112,6 +112,34 @@ def test_a_syntax_error_is_found_by_check(tmp_path, home, text, line, said, pyth
     assert found.hint == f"correct handler.py:{line}"
 
 
+@pytest.mark.parametrize("python", [HERE, "3.14"])
+def test_a_mark_of_the_byte_order_is_no_mistake(tmp_path, home, python):
+    """Editors write it, nobody sees it, and Python reads over it."""
+    kit = python_kit(tmp_path / "kit", "\ufeff" + HANDLER, python)
+    assert not [item for item in check_kit(kit, home).warnings if item.where == "handler.py:1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "tokenizer.json is empty"),
+        ('{"a": 1,}', "tokenizer.json is not JSON: "),
+        ("{", "tokenizer.json is not JSON: "),
+        ("[" * 100_000, "tokenizer.json is not JSON: "),
+    ],
+    ids=["empty", "comma", "cut", "deep"],
+)
+def test_a_file_of_json_must_be_json(tmp_path, home, text, said):
+    """Found before a lock, not by the engine's start; at the line of its entry."""
+    files = ["model.onnx", "tokenizer.json", "config.json"]
+    kit = files_kit(tmp_path / "kit", "onnx", "embeddings", files)
+    (kit / "weights" / "tokenizer.json").write_text(text)
+    (found,) = problems(kit, home)
+    assert (found.code, found.owner) == ("WEIGHTS_FORMAT", "kit-author")
+    assert said in found.message
+    assert "kit.yaml:" in found.where
+
+
 def test_newer_syntax_is_checked_by_the_kits_python_or_not_at_all(tmp_path, home, monkeypatch):
     """Without that Python, a warning says so; it is no problem."""
     monkeypatch.setattr(

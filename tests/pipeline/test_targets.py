@@ -96,6 +96,27 @@ def test_a_text_is_read_by_what_lies_at_its_path(text, here, kind):
     assert type(target_of(text, Path(text), here)) is kind
 
 
+def test_a_file_of_a_kit_is_no_archive(kit):
+    """Its author named the file that was open; the answer names the kit."""
+    (kit / "handler.py").write_text("")
+    with pytest.raises(KitError) as caught:
+        read_target(str(kit / "handler.py"))
+    (found,) = caught.value.problems
+    assert (found.code, found.owner) == ("TARGET_UNFIT", "caller")
+    assert found.hint == f"name the kit's folder: {kit}"
+
+
+def test_a_kit_file_with_another_name_gets_a_command(kit):
+    """The command makes it a kit."""
+    (kit / "kit.yaml").rename(kit / "kit.yml")
+    with pytest.raises(KitError) as caught:
+        kit_named(str(kit))
+    (found,) = caught.value.problems
+    assert found.code == "KIT_NOT_FOUND"
+    subprocess.run(found.hint.split(), check=True)
+    assert kit_named(str(kit)).path == kit
+
+
 def test_a_scheme_is_enough(tmp_path):
     """Whatever lies there."""
     assert read_target("oci:out", tmp_path) == LayoutFolder("oci:out", tmp_path / "out")

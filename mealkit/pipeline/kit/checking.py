@@ -50,7 +50,7 @@ def check_kit(
     """
 
     def problems(document: Document) -> list[Problem]:
-        return [*engine_problems(document), *_folder_problems(document, home, allowed)]
+        return [*engine_problems(document), *local_problems(document, home, allowed)]
 
     kit = open_kit(path, home, allowed, progress, problems)
     about = kit.parts.kit
@@ -69,7 +69,8 @@ def check_kit(
     return CheckReport(about.name, about.version, warnings, paths, excluded)
 
 
-def _folder_problems(document: Document, home: Home, allowed: Sequence[Path]) -> list[Problem]:
+def local_problems(document: Document, home: Home, allowed: Sequence[Path]) -> list[Problem]:
+    """Return the problems of the files of folder sources: those that are missing or damaged."""
     from mealkit.pipeline.kit.supplies import downloader
     from mealkit.sources.folder_check import folder_entries, folder_problems
     from mealkit.sources.source import Supplies

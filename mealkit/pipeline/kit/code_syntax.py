@@ -25,7 +25,11 @@ class SyntaxFindings:
 
 def syntax_findings(code: Mapping[str, str], python: str) -> SyntaxFindings:
     """Compile the Python files of a kit for its Python (``3.13``), and return what is wrong."""
-    texts = {path: text for path, text in code.items() if path.endswith(".py") and "\0" not in text}
+    texts = {
+        path: text.removeprefix("\ufeff")  # as Python reads a file
+        for path, text in code.items()
+        if path.endswith(".py") and "\0" not in text
+    }
     if not texts:
         return SyntaxFindings()
     for interpreter in (*interpreters(python), sys.executable):
