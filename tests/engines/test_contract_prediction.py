@@ -567,3 +567,48 @@ def test_settings_that_cannot_be_honoured_are_refused(start, settings, where):
     """Before any code is imported."""
     code, problem = start("H", "raise OSError\n", **settings).problem()
     assert (code, problem["code"], problem["where"]) == (9, "CONFIG_INVALID", where)
+
+
+ENDLESS = """
+from pathlib import Path
+from typing import Annotated
+from pydantic import BaseModel, Field
+
+class Bounds(BaseModel):
+    low: Annotated[float, Field(ge=float("-inf"), le=9)] = float("-inf")
+
+class Handler:
+    def predict(
+        self,
+        most: float = float("inf"),
+        all: list[float] = [float("nan")],
+        bounds: Bounds = Bounds(),
+        picture: Path | None = None,
+        pages: list[Path] = [],
+    ) -> str:
+        return f"{most} {all} {bounds.low}"
+"""
+
+
+def test_a_default_that_json_cannot_write_is_left_out(ready):
+    """The code gets it; the description does not have it, and keeps the bounds beside it."""
+    host = ready("Handler", ENDLESS)
+    assert output(predict(host)) == "inf [nan] -inf"
+    schema = host.request("GET", "/schema").json["input"]
+    assert "default" not in schema["properties"]["most"]
+    low = schema["$defs"]["Bounds"]["properties"]["low"]
+    assert (low["maximum"], "minimum" in low, "default" in low) == (9, False, False)
+
+
+def test_a_wrong_file_is_told_with_the_other_mistakes(ready):
+    """Each with its own code; the files that could be read are deleted."""
+    host = ready("Handler", ENDLESS)
+    values = {"picture": "!", "pages": ["aGk=", "?", "A" * 2000], "most": "x", "mots": 1}
+    reply = predict(host, **values)
+    assert sorted((item["where"], item["code"]) for item in reply.error["problems"]) == [
+        ("input.most", "REQUEST_INVALID"),
+        ("input.mots", "REQUEST_INVALID"),
+        ("input.pages", "REQUEST_INVALID"),
+        ("input.pages", "REQUEST_TOO_LARGE"),
+        ("input.picture", "REQUEST_INVALID"),
+    ]

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from mealkit.engines.python.request_files import RequestFiles, answer_file
+from mealkit.errors import Problem, RequestError
 
 _PATHS = (Path, PurePath, PosixPath)
 # Types that do not say whether there are paths in their values.
@@ -29,13 +30,24 @@ _IN = "a file: base64, a data: URL, or a URL that the kit allows"
 _OUT = "a file, as a data: URL"
 
 
+class RefusedFile(ValueError):  # noqa: N818  it is what becomes of the file
+    """A file that cannot be taken, told with the other mistakes of an input."""
+
+    def __init__(self, found: Problem) -> None:
+        super().__init__(found.message)
+        self.problem = found
+
+
 def incoming(where: str) -> Any:
     """Return the type of an input file in a field; its validation needs ``RequestFiles``."""
 
     def taken(text: str, info: ValidationInfo) -> Path:
         files = info.context
         assert isinstance(files, RequestFiles)  # noqa: S101  the context of every request
-        return files.take(text, where)
+        try:
+            return files.take(text, where)
+        except RequestError as error:
+            raise RefusedFile(error.problems[0]) from error
 
     schema = core_schema.with_info_after_validator_function(taken, core_schema.str_schema())
     form = {"type": "string", "format": "data-url", "description": _IN}

@@ -10,6 +10,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 
 from mealkit.engines.python.faults import refusal_problem
+from mealkit.engines.python.file_types import RefusedFile
 from mealkit.errors import Problem, problem
 from mealkit.worker.field_faults import FieldFault, field_faults, known_names, likely
 
@@ -33,6 +34,8 @@ def input_problems(
 def _problem(fault: FieldFault, model: type[BaseModel]) -> Problem:
     where = f"input{'.' if fault.path else ''}{fault.path}"
     hint: str | None = None
+    if isinstance(fault.cause, RefusedFile):
+        return fault.cause.problem
     if fault.cause is not None:
         refusal = refusal_problem(fault.cause, where)
         return replace(refusal, message=f"{where}: {refusal.message}")

@@ -9,6 +9,7 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import (
@@ -135,14 +136,30 @@ class Signature:
         return model
 
     def _schema(self) -> PredictionSchema:
-        taken = self._input.model_json_schema()
-        given = self._output.json_schema(mode="serialization")
+        taken = _without_infinite(self._input.model_json_schema())
+        given = _without_infinite(self._output.json_schema(mode="serialization"))
         for name, form in (("takes", taken), ("gives", given)):
             if '"format": "path"' in json.dumps(form):
                 message = f"predict {name} a path inside a class, which cannot have files"
                 hint = "make the class a pydantic model, or make the path a parameter"
                 raise failure("ENGINE_START", message, where=self._config.file, hint=hint)
         return PredictionSchema(taken, given, self.streams)
+
+
+def _without_infinite(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema without the defaults and bounds that JSON cannot write, such as ``inf``.
+
+    The code has them nevertheless: what is left out of a request is the code's own default.
+    """
+    kept: dict[str, Any] = {}
+    for name, value in schema.items():
+        inner = _without_infinite(value) if isinstance(value, dict) else value
+        if isinstance(value, list):
+            inner = [_without_infinite(item) if isinstance(item, dict) else item for item in value]
+        with suppress(ArithmeticError):
+            _require_finite(inner)
+            kept[name] = inner
+    return kept
 
 
 def _require_finite(value: Any) -> None:
