@@ -60,7 +60,7 @@ def corrected(value: str, pattern: str) -> str | None:
 def meant_choices(value: str, choices: Sequence[str]) -> list[str]:
     """Return the choice that other programs call by this name, if there is one."""
     meant = _OTHER_NAMES.get(value.lower().replace("_", "-").replace(" ", "-"))
-    return [meant] if meant in choices else []
+    return [meant] if meant is not None and meant in choices else []
 
 
 def _candidates(text: str) -> Iterator[str]:
