@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -96,8 +97,12 @@ def partial_file(target: Path) -> Iterator[PartialFile]:
     written, see ``remove_leftovers``.
 
     Raises:
-        StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``, also for a device or a pipe: root would
+            replace ``/dev/null`` by a file.
     """
+    if _is_device(target):
+        message = f"{target} is a device or a pipe, which no file may replace"
+        raise failure("DISK_DENIED", message, where=str(target), hint="name a file")
     with disk_errors(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         path = _temporary(target)
@@ -136,11 +141,16 @@ def whole_folder(target: Path, doing: str, *, mode: int = 0o777) -> Iterator[Pat
 def write_whole(path: Path, data: bytes, *, durable: bool = True, mode: int | None = None) -> None:
     """Write a small file atomically: a reader sees the old bytes or the new ones.
 
-    ``durable`` also makes it survive a loss of power. ``mode`` ignores the umask.
+    ``durable`` also makes it survive a loss of power. ``mode`` ignores the umask. A device or a
+    pipe, such as ``/dev/stdout``, gets the bytes.
 
     Raises:
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``; the old file is unchanged.
     """
+    if _is_device(path):
+        with disk_errors(path), path.open("wb") as device:
+            device.write(data)
+        return
     with partial_file(path) as partial:
         partial.write(data)
         if mode is not None:
@@ -149,6 +159,16 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True, mode: int | No
         partial.finish(path, durable=durable)
     if durable:
         sync_folder(path.parent)
+
+
+def _is_device(path: Path) -> bool:
+    """Return whether a path is a device, a pipe or an open file, which nothing may replace."""
+    with suppress(OSError):
+        if path.is_symlink() and str(path.readlink()).startswith("/proc/"):
+            return True
+        mode = path.stat().st_mode
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return False
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:

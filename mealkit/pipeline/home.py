@@ -114,6 +114,11 @@ class Home:
         return self.root / "edits"
 
     @property
+    def own_names(self) -> Path:
+        """The locks of commands that run a kit for themselves, by the name of its container."""
+        return self.root / "own-names"
+
+    @property
     def runs(self) -> Path:
         """Running sandboxes: their records and logs."""
         return self.root / "runs"

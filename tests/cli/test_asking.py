@@ -234,3 +234,20 @@ def test_pruning_asks_on_a_terminal_for_what_cannot_be_made_again(environment, t
         process.wait(timeout=PATIENCE_SECONDS)
         os.close(master)
         assert len(store.images()) == left
+
+
+@pytest.mark.parametrize(
+    ("closed", "code"), [("- <&-", 2), ("-i text=a >&-", 0), ("-i top=x 2>&-", 12)]
+)
+def test_a_stream_that_the_caller_has_closed_is_empty(predictor, tmp_path, closed, code):
+    """It is no crash, and no file gets its number."""
+    program = f'exec "$0" -m mealkit predict "$1" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", program, sys.executable, predictor.address],
+        env={**os.environ, "MEALKIT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "INTERNAL" not in done.stderr

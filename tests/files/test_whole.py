@@ -139,3 +139,23 @@ def test_a_leftover_of_another_machine_is_deleted_when_it_is_old(tmp_path: Path)
     (tmp_path / ".k.tar.mine.part").write_bytes(b"x")
     remove_leftovers(tmp_path, "k.tar")
     assert names(tmp_path) == [".k.tar.mine.part"]
+
+
+@pytest.mark.parametrize("name", ["/proc/self/fd/9", "pipe"])
+def test_a_device_or_a_pipe_is_written_to_and_not_replaced(tmp_path: Path, name: str) -> None:
+    """Root, too, cannot replace /dev/null or /dev/stdout by a file; large files are refused."""
+    target = tmp_path / "stdout"
+    if name == "pipe":
+        os.mkfifo(target)
+        reader = os.open(target, os.O_RDONLY | os.O_NONBLOCK)
+    else:
+        reader, writer = os.pipe()
+        target.symlink_to(f"/proc/self/fd/{writer}")
+    before = target.lstat()
+    write_whole(target, b"answer")
+    assert os.read(reader, 100) == b"answer"
+    with pytest.raises(MealkitError) as caught, partial_file(target) as partial:
+        partial.finish(target)
+    assert caught.value.problems[0].code == "DISK_DENIED"
+    assert (target.lstat().st_ino, target.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert [item.name for item in tmp_path.iterdir()] == ["stdout"]

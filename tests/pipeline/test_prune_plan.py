@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -10,10 +11,11 @@ from fakes.little import Heard, little_base
 from mealkit.containers.docker import DockerClient
 from mealkit.containers.running_names import running_names
 from mealkit.pipeline.disk.prune_plan import carry_out, plan_pruning
+from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.inspecting import images
 from mealkit.pipeline.image.loaded_images import note_loaded
 from mealkit.pipeline.publish.removing import remove_stored, unneeded_store_bytes
-from mealkit.pipeline.run.names_of_own import is_left, name_of_own
+from mealkit.pipeline.run.names_of_own import is_left, name_of_own, remove_left
 from mealkit.stores.docker_load import load
 from mealkit.stores.local import LocalStore
 
@@ -159,13 +161,33 @@ def test_a_taken_name_is_whoevers_container(sdk, copied):
         container.remove()
 
 
-def test_a_container_of_a_killed_command_is_known():
-    """By the process in its name; a kit of a person has another name."""
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    assert is_left(f"ask-{ended.pid}-0123abcd")
-    assert not is_left(name_of_own("try"))
-    assert not is_left(f"ask-{ended.pid}")
+_HOLDER = """
+import sys, time
+from pathlib import Path
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.run.names_of_own import name_of_own
+with name_of_own("ask", Home(Path(sys.argv[1]))) as name:
+    print(name, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_container_of_a_killed_command_is_known(tmp_path):
+    """By the lock that the kernel takes from it, whatever process has its number now."""
+    home = Home(tmp_path)
+    command = [sys.executable, "-c", _HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        name = process.stdout.readline().strip()
+        assert not is_left(name, home)
+        process.kill()
+    assert is_left(name, home)
+    remove_left(home)
+    assert not list(home.own_names.iterdir())
+    assert is_left(name, home)
+    with name_of_own("try", home) as name:
+        assert not is_left(name, home)
+        assert not is_left("ask-12", home)
+    assert not list(home.own_names.iterdir())
 
 
 def test_names_of_an_engine_that_is_silent_are_none(tmp_path):

@@ -29,7 +29,7 @@ from mealkit.pipeline.proof.kit_testing import (
     stop_quietly,
     terminable,
 )
-from mealkit.pipeline.run.names_of_own import name_of_own
+from mealkit.pipeline.run.names_of_own import name_of_own, remove_left
 from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.pipeline.run.running import open_to_run, run_opened
 from mealkit.pipeline.targets import Here, look
@@ -67,7 +67,14 @@ def asked_kit(request: AskRequest, home: Home, progress: Progress) -> Iterator[A
             require_task(kit.task, request.task, request.run.target)
             yield kit
         return
-    name = name_of_own("ask")
+    remove_left(home)
+    with name_of_own("ask", home) as name, _started(name, request, home, progress) as kit:
+        yield kit
+
+
+@contextmanager
+def _started(name: str, request: AskRequest, home: Home, progress: Progress) -> Iterator[AskedKit]:
+    """Start a kit for the question, under this name, unless its twin runs here; stop it after."""
     run = replace(request.run, name=name, port=0, keys=None, is_published=False)
     opened = open_to_run(run, home, progress)
     twin = None

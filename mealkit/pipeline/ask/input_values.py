@@ -164,7 +164,10 @@ def _of_type(text: str, kind: Any) -> Any:
             return None if text in {"", _NULL} else _NOTHING
         case "integer" | "number" | "object" | "array":
             value = _json_value(text)
-            return value if _has_type(value, kind) else _NOTHING
+            if not _has_type(value, kind):
+                return _NOTHING
+            # In JSON Schema, 1.0 is a whole number; in Python's JSON it is none.
+            return int(value) if kind == "integer" else value
         case _:
             value = _json_value(text)
             return text if value is _NOTHING else value

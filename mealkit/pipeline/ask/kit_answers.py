@@ -29,6 +29,7 @@ from mealkit.untrusted import UntrustedError, shown
 _DESCRIPTION = "/openapi.json"
 # A kit's own code may have described itself at length.
 _MOST_PROBLEMS = 50
+_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,17 @@ class AskedKit:
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    """Return a body as JSON.
+
+    Raises:
+        KitError: ``USAGE``, a text of the command line has bytes that are not UTF-8.
+    """
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError as error:
+        text = error.object[max(0, error.start - _SHOWN) : error.end + _SHOWN]
+        hint = "write it as UTF-8; a file goes in with -i NAME=@FILE"
+        raise failure("USAGE", f"not UTF-8: {shown(text)}", hint=hint) from error
 
 
 def _problems(form: Any) -> list[Problem]:

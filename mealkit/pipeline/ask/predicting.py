@@ -55,7 +55,9 @@ def inputs_of(text: str | None, fields: tuple[str, ...]) -> Inputs:
     if text is None:
         return Inputs({}, fields)
     try:
-        values = parse_json_object(text.encode(errors="replace"), max_values=_MAX_VALUES)
+        values = parse_json_object(text.encode(), max_values=_MAX_VALUES)
+    except UnicodeEncodeError as error:
+        raise failure("USAGE", "the input is not UTF-8", where="INPUT") from error
     except UntrustedError as error:
         hint = """write an object, such as '{"text": "salt"}', or -i NAME=VALUE"""
         message = f"the input is not a JSON object: {error}"

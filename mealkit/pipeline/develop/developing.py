@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from mealkit.errors import MealkitError, failure
+from mealkit.kit.files import KIT_NAME
 from mealkit.lock.compare import compare_locks, without_restatements
 from mealkit.pipeline.develop.dev_events import DevEvent, Failed, Ready, Refused, Saved, Step
 from mealkit.pipeline.develop.edited_container import DevRequest, EditedContainer
@@ -23,6 +24,7 @@ from mealkit.pipeline.develop.kit_log import KitLog
 from mealkit.pipeline.develop.kit_watch import KitWatch
 from mealkit.pipeline.develop.live_folder import LiveFolder, live_folder
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.kit.code_syntax import require_readable
 from mealkit.pipeline.kit.locking import fresh_lock
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.policy.admitting import require_local_builds
@@ -49,15 +51,15 @@ def develop(request: DevRequest, home: Home, progress: Progress, tell: Tell) -> 
     kit = open_kit(request.target, home, request.allowed, progress)
     for warning in kit.warnings:
         progress.notice(warning)
-    watch = KitWatch(kit.folder)
+    watch = KitWatch(kit.folder, _named(kit))
     with _until_stopped(), live_folder(f"{kit.parts.kit.name}-dev", home) as live:
         session = _Session(request, live, home, progress, tell)
         try:
             session.begin(kit)
             while True:
                 session.read_log(watch.pause_seconds)
-                if saved := watch.saved():
-                    session.take(saved)
+                if (saved := watch.saved()) and (taken := session.take(saved)) is not None:
+                    watch.named = _named(taken)
         finally:
             session.end()
 
@@ -90,21 +92,22 @@ class _Session:
             self._tell_saved((), plain_lock(kit.lock, architecture()), lock)
         self._start(kit, lock)
 
-    def take(self, saved: tuple[str, ...]) -> None:
-        """Make the next version of what was saved, if it is valid and another one."""
+    def take(self, saved: tuple[str, ...]) -> OpenedKit | None:
+        """Make the next version of what was saved, if it is another one; None: it is not valid."""
         began = time.monotonic()
         try:
             kit = open_kit(self._request.target, self._home, self._request.allowed)
+            require_readable(kit.parts.code, kit.parts.kit.runtime.python)
             lock = self._locked(kit)
         except MealkitError as error:
             self._is_refused = True
             self._tell_refused(error)
-            return
+            return None
         was_refused, self._is_refused = self._is_refused, False
         if lock == self._lock and not self._has_failed:
             if was_refused:
                 self._tell(Step("the kit is as it runs again"))
-            return
+            return kit
         self._tell_saved(saved, self._lock or lock, lock)
         self._began = began
         try:
@@ -118,6 +121,7 @@ class _Session:
         except MealkitError as error:
             self._has_failed |= self._container.running is None
             self._tell_refused(error)
+        return kit
 
     def read_log(self, seconds: float) -> None:
         """Tell what the kit logs within this time."""
@@ -177,13 +181,15 @@ class _Session:
     def _read(self, line: str) -> None:
         self._last.append(line)
         for event in self._log.read(line):
+            if isinstance(event, Failed) and self._log.version != self._live.version:
+                continue  # of a version that another save has replaced
             if isinstance(event, Failed) and not event.is_answering:
                 self._has_failed = True
             self._tell(event)
         container, lock = self._container.running, self._lock
         is_new = self._log.version == self._live.version and not self._is_told
         if self._log.is_ready and is_new and container is not None and lock is not None:
-            self._is_told = True
+            self._is_told, self._has_failed = True, False
             seconds = time.monotonic() - self._began
             example = example_command(container.url, lock)
             self._tell(Ready(container.url, seconds, self._is_first, example))
@@ -208,6 +214,12 @@ class _Session:
         if not self._has_failed:
             self._tell(Failed(problem))
         self._has_failed = True
+
+
+def _named(kit: OpenedKit) -> frozenset[str]:
+    """Return the files that a kit's author writes: the kit, its code and its prompts."""
+    prompts = (prompt.file for prompt in kit.parts.kit.prompts.values())
+    return frozenset({KIT_NAME, *kit.parts.code, *map(str, prompts)})
 
 
 @contextmanager

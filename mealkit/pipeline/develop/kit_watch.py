@@ -8,7 +8,8 @@ that save by renaming. So no library that watches is needed.
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 LOOK_SECONDS = 0.1
@@ -27,22 +28,25 @@ Look = Mapping[str, tuple[int, int, int]]
 class KitWatch:
     """The files in a kit's folder as they were when they were looked at last."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, named: Collection[str] = ()) -> None:
+        """Look for the first time; the files in ``named`` are always looked at."""
         self._folder = folder
-        self._seen = _look(folder)
+        self.named = frozenset(named)
+        """The paths of the files that the kit names, which a folder of thousands does not hide."""
+        self._seen = _look(folder, self.named)
         self.pause_seconds = LOOK_SECONDS
         """How long to wait until the next look."""
 
     def saved(self) -> tuple[str, ...]:
         """Return the files that were saved since the last call, once no more are being written."""
         began = time.monotonic()
-        now = _look(self._folder)
+        now = _look(self._folder, self.named)
         self.pause_seconds = max(LOOK_SECONDS, _SHARE * (time.monotonic() - began))
         if now == self._seen:
             return ()
         while True:
             time.sleep(_SETTLED_SECONDS)
-            later = _look(self._folder)
+            later = _look(self._folder, self.named)
             if later == now:
                 break
             now = later
@@ -52,10 +56,14 @@ class KitWatch:
         return changed
 
 
-def _look(folder: Path) -> Look:
+def _look(folder: Path, named: Collection[str]) -> Look:
     found: dict[str, tuple[int, int, int]] = {}
+    for name in named:
+        with suppress(OSError, ValueError):  # it is not there
+            _note(found, name, (folder / name).stat())
+    most = len(found) + _MOST_FILES
     left = [str(folder)]
-    while left and len(found) < _MOST_FILES:
+    while left and len(found) < most:
         try:
             with os.scandir(left.pop()) as entries:
                 for entry in entries:
@@ -64,18 +72,14 @@ def _look(folder: Path) -> Look:
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         left.append(entry.path)
-                    elif len(found) < _MOST_FILES:
-                        _note(found, entry, folder)
+                    elif len(found) < most:
+                        with suppress(OSError):  # it was deleted, or is a link to nothing
+                            _note(found, str(Path(entry.path).relative_to(folder)), entry.stat())
         except OSError:  # it was deleted in the meantime
             continue
     return found
 
 
-def _note(found: dict[str, tuple[int, int, int]], entry: "os.DirEntry[str]", folder: Path) -> None:
-    try:
-        state = entry.stat()
-    except OSError:  # it was deleted, or is a link to nothing
-        return
+def _note(found: dict[str, tuple[int, int, int]], path: str, state: os.stat_result) -> None:
     if stat.S_ISREG(state.st_mode):
-        path = Path(entry.path).relative_to(folder)
-        found[str(path)] = (state.st_size, state.st_mtime_ns, state.st_ino)
+        found[path] = (state.st_size, state.st_mtime_ns, state.st_ino)

@@ -92,7 +92,7 @@ def _unnamed(store: LocalStore, in_use: set[str]) -> Iterator[StoredImage]:
 
 def _ended(home: Home) -> Iterator[Container]:
     for item in kits_of_home(home):
-        is_over = item.exit is not None or is_left(item.name)
+        is_over = item.exit is not None or is_left(item.name, home)
         if is_over and LABEL_DEPLOYMENT not in item.labels:
             yield item
 

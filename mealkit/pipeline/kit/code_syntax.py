@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mealkit.engines.handler_source import is_undecided, wrong_line
 from mealkit.engines.python_syntax import parse_python
-from mealkit.errors import Problem, problem
+from mealkit.errors import Problem, failures, problem
 from mealkit.sources.machine_python import Refused, compile_with, interpreters
 from mealkit.untrusted import UntrustedError
 
@@ -41,6 +41,17 @@ def syntax_findings(code: Mapping[str, str], python: str) -> SyntaxFindings:
             return SyntaxFindings(problems=tuple(wrong_line(*item) for item in wrong))
         return _by_another(wrong, texts, python, version)
     return SyntaxFindings()
+
+
+def require_readable(code: Mapping[str, str], python: str) -> None:
+    """Let the kit's Python, if this machine has it, read what this program's own cannot.
+
+    Raises:
+        KitError: ``KIT_INVALID``, with the line.
+    """
+    newer = {path: text for path, text in code.items() if not _is_parsed(text, path)}
+    if found := syntax_findings(newer, python).problems:
+        raise failures([*found])
 
 
 def _by_another(

@@ -4,7 +4,8 @@ Raises ContainerError, and DeploymentError for a name of a deployment.
 """
 
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from mealkit.containers.container import LABEL_HOME, LABEL_RUN, Container
@@ -82,18 +83,19 @@ def _client(request: RunRequest, home: Home) -> ContainerClient | None:
     return None
 
 
-def trial_of(request: RunRequest) -> RunRequest:
-    """Return the request for trying a kit: it has another name, no port and no callers."""
-    name = name_of_own("try")
-    return replace(request, name=name, port=0, keys=None, replaces=False, is_published=False)
+@contextmanager
+def trial_of(request: RunRequest, home: Home) -> Iterator[RunRequest]:
+    """Yield the request for trying a kit: it has another name, no port and no callers.
 
-
-def end_trial(trial: RunRequest, home: Home) -> None:
-    """Remove the container of a trial, and what it recorded: no caller has asked it."""
-    name = trial.name or ""
-    with suppress(MealkitError):
-        client_of(name, home).remove(name)
-    shutil.rmtree(records_of(name, home), ignore_errors=True)
+    At the end, its container is removed, and what it recorded: no caller has asked it.
+    """
+    with name_of_own("try", home) as name:
+        try:
+            yield replace(request, name=name, port=0, keys=None, replaces=False, is_published=False)
+        finally:
+            with suppress(MealkitError):
+                client_of(name, home).remove(name)
+            shutil.rmtree(records_of(name, home), ignore_errors=True)
 
 
 def require_free_name(name: str, client: ContainerClient, home: Home) -> None:

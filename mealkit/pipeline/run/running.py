@@ -28,7 +28,6 @@ from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.image_to_run import Wanted, image_to_run
 from mealkit.pipeline.run.names_in_use import (
     before_build,
-    end_trial,
     name_of,
     replaced_by,
     require_free_port,
@@ -164,11 +163,8 @@ def _replace(request: RunRequest, shown: Runnable, home: Home, progress: Progres
     client = client_of(old.name, home)
     if shown.lock.requirements.gpu is Gpu.NONE and old.exit is None:
         progress.phase(f"trying the new kit before {old.name} is stopped")
-        trial = replace(trial_of(request), client=client.name)
-        try:
-            _run(trial, shown, home, progress)
-        finally:
-            end_trial(trial, home)
+        with trial_of(request, home) as trial:
+            _run(replace(trial, client=client.name), shown, home, progress)
     progress.phase(f"stopping {old.name}")
     client.stop(old.name, stop_seconds_of(old))
     client.remove(old.name)

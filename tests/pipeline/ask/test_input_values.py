@@ -37,6 +37,7 @@ SCHEMA = InputSchema(FORM, {"components": {"schemas": {"Box": {"type": "object"}
         (["text=a=b"], {"text": "a=b"}),
         (["text=@@home"], {"text": "@home"}),
         (["top=3"], {"top": 3}),
+        (["numbers=1.0", "numbers=-2"], {"numbers": [1, -2]}),
         (["top=null"], {"top": None}),
         (["share=0.5"], {"share": 0.5}),
         (["share=2"], {"share": 2}),
@@ -135,3 +136,9 @@ def test_references_that_turn_in_a_circle_end():
     circle = {"properties": {"text": {"$ref": "#/a"}}}
     schema = InputSchema(circle, {"a": {"$ref": "#/b"}, "b": {"$ref": "#/a"}})
     assert typed_input(["text=1"], schema) == {"text": 1}
+
+
+def test_a_whole_number_is_sent_as_one():
+    """JSON Schema takes 1.0 for an integer; the kit's code, which is in Python, does not."""
+    value = typed_input(["top=1.0"], SCHEMA)["top"]
+    assert (value, type(value)) == (1, int)

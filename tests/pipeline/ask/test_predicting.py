@@ -145,3 +145,11 @@ def test_files_are_found_wherever_they_are():
     shown = json.dumps(without_files(output))
     assert "a file (text/plain, 2 bytes)" in shown
     assert "data:,not base64" in shown
+
+
+def test_bytes_of_the_command_line_that_are_not_utf8_are_its_wrong_use(asked):
+    """In JSON, and in a field: they are refused, neither replaced nor a crash."""
+    for text, fields in (('{"text": "a\udcff"}', ()), (None, ("text=a\udcff",))):
+        with pytest.raises(MealkitError) as caught:
+            predict(asked(Task.PREDICTION)[1], inputs_of(text, fields))
+        assert caught.value.problems[0].code == "USAGE"

@@ -45,3 +45,21 @@ def test_a_folder_of_data_does_not_slow_the_author_down(tmp_path):
     watch = KitWatch(tmp_path)
     assert watch.saved() == ()
     assert KitWatch(tmp_path / "missing").saved() == ()
+
+
+def test_thousands_of_files_do_not_hide_those_that_the_kit_names(tmp_path):
+    """A save of the handler is seen, wherever the folder's data lies."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "prompts").mkdir()
+    for number in range(2100):
+        (tmp_path / f"row{number}.txt").touch()
+        (tmp_path / "data" / f"row{number}.txt").touch()
+    named = {"handler.py", "prompts/system.jinja", "prompts/missing.jinja"}
+    for name in ("handler.py", "prompts/system.jinja"):
+        (tmp_path / name).write_text("one")
+    watch = KitWatch(tmp_path, named)
+    for name in ("handler.py", "prompts/system.jinja", "prompts/missing.jinja"):
+        (tmp_path / name).write_text("another")
+        assert watch.saved() == (name,)
+    (tmp_path / "handler.py").unlink()
+    assert "handler.py" in watch.saved()
