@@ -88,11 +88,12 @@ def key(  # noqa: PLR0913  one parameter for each option
         case "new":
             _new(name or "default", words, file, session_of(context).quiet, as_json)
         case "list":
-            _list(_required(file, "--file"), as_json)
+            _list(_required(file, "--file", action), as_json)
         case "remove":
             from mealkit.pipeline.run.api_keys import remove_key
 
-            remove_key(_required(name, "--name"), _required(file, "--file"))
+            wanted = _required(name, "--name", action)
+            remove_key(wanted, _required(file, "--file", action))
 
 
 def _new(
@@ -133,7 +134,8 @@ def _list(file: Path, as_json: bool) -> None:  # noqa: FBT001
         print_line("  ".join([item.name, f"sha256:{item.sha256.hex()}", *fields]))
 
 
-def _required(value: _T | None, option: str) -> _T:
+def _required(value: _T | None, option: str, action: str) -> _T:
     if value is None:
-        raise failure("USAGE", f"{option} is missing", hint=f"add {option}")
+        example = next(item for item in EXAMPLES if item.startswith(f"mealkit key {action}"))
+        raise failure("USAGE", f"{option} is missing", hint=example)
     return value

@@ -78,6 +78,10 @@ def push(  # noqa: PLR0913  one parameter for each option
         hint = "mealkit push my-kit registry.example.org/team/my-kit:1.0.0"
         raise failure("USAGE", f"{len(names)} arguments instead of [TARGET] REF", hint=hint)
     target, reference = names if len(names) == 2 else (HERE, *names)
+    if len(names) == 1 and (Path(reference) / "kit.yaml").is_file():
+        message = f"{reference} is a kit's folder; the reference in a registry is missing"
+        hint = f"mealkit push {reference} REGISTRY/{Path(reference).name}:VERSION"
+        raise failure("USAGE", message, where=reference, hint=hint)
     session = session_of(context)
     use_plain_http(plain_http)
     progress = session.progress(as_json=as_json)

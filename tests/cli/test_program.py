@@ -137,6 +137,25 @@ def test_a_wrong_use_exits_with_two(mealkit):
         assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["push"], "mealkit push my-kit registry.example.org/team/my-kit:1.0.0"),
+        (["push", "soup"], "mealkit push soup REGISTRY/soup:VERSION"),
+        (["key", "list"], "mealkit key list --file keys.txt"),
+        (["key", "remove", "--name", "a"], "mealkit key remove --name team-a --file keys.txt"),
+        (["explain", "FOO"], "mealkit explain lists all codes"),
+    ],
+)
+@pytest.mark.usefixtures("kit")
+def test_an_argument_that_is_missing_is_answered_with_a_command(mealkit, arguments, hint):
+    """A command that can be typed, and exit code 2."""
+    result = mealkit(*arguments)
+    assert result.returncode == 2
+    assert "error[USAGE]" in result.stderr
+    assert f"hint  {hint}" in result.stderr
+
+
 def test_without_a_verb_the_help_is_shown(mealkit):
     """And nothing is done."""
     result = mealkit()

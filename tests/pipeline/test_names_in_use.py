@@ -24,3 +24,16 @@ def test_a_taken_port_is_found_before_a_kit_is_locked(kit, home):
     assert str(port) in found.message
     assert heard.phases == []
     assert not (kit / "kit.lock").exists()
+
+
+def test_a_client_that_does_not_work_is_found_before_a_kit_is_locked(kit, home, monkeypatch):
+    """Nothing is resolved or built for an engine that cannot be reached."""
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    heard = Heard()
+    with pytest.raises(MealkitError) as raised:
+        run_kit(RunRequest(str(kit), client="docker"), home, heard)
+    (found,) = raised.value.problems
+    assert (found.code, found.owner) == ("CLIENT_UNAVAILABLE", "platform")
+    assert "DOCKER_HOST" in found.hint
+    assert heard.phases == []
+    assert not (kit / "kit.lock").exists()

@@ -56,6 +56,17 @@ def before_build(
     return request, replace(request, port=0) if request.port == old.port else request
 
 
+def require_client(request: RunRequest, home: Home) -> None:
+    """Check that a container client works, before a kit is locked and built for it.
+
+    Raises:
+        ContainerError: ``CLIENT_NONE`` or ``CLIENT_UNAVAILABLE``.
+    """
+    from mealkit.containers.select import choose
+
+    choose(clients(home), request.client)
+
+
 def require_free_port(request: RunRequest, kits_port: int) -> None:
     """Check the port of a kit without a lock, which states its needs only after it was built.
 

@@ -30,6 +30,7 @@ from mealkit.pipeline.run.names_in_use import (
     before_build,
     name_of,
     replaced_by,
+    require_client,
     require_free_port,
     trial_of,
 )
@@ -101,6 +102,7 @@ def run_opened(request: RunRequest, opened: Opened, home: Home, progress: Progre
     if stated is not None:
         check_machine(stated, place, facts, home, progress)
     elif isinstance(opened.content, OpenedKit):
+        require_client(request, home)
         require_free_port(place, opened.content.parts.kit.serving.port)
     shown = runnable(opened, request, home, progress)
     listed = _checked_listing(shown.image, opened.named, home)
