@@ -20,7 +20,7 @@ def outside(kit, tmp_path):
     """The kit's weights come from a folder beside it."""
     text = (kit / "kit.yaml").read_text()
     (kit / "kit.yaml").write_text(text.replace("path: graph", "path: ../my models"))
-    (tmp_path / "my models").mkdir()
+    (kit / "graph").rename(tmp_path / "my models")
     return tmp_path / "my models"
 
 

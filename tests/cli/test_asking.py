@@ -69,7 +69,7 @@ def test_predict_writes_the_one_file_of_an_answer(mealkit, predictor, tmp_path):
     before = predictor.answer
     predictor.answer = lambda *_: {"output": {"image": url}}
     try:
-        done = mealkit("predict", predictor.address, "{}", "-o", "out.png")
+        done = mealkit("predict", predictor.address, "-i", "text=a", "-o", "out.png")
     finally:
         predictor.answer = before
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

@@ -39,16 +39,16 @@ def test_a_long_message_is_indented(capsys):
 
 
 def test_a_short_change_is_one_line():
-    """What is absent is called nothing; other values are JSON."""
-    changes = [Change("a.b", 1, None), Change("c", None, "x"), Change("d", True, [1])]
-    assert list(change_lines(changes)) == ["a.b: 1 -> nothing", "c: nothing -> x", "d: true -> [1]"]
+    """What is absent is called nothing; the items of a list stand side by side."""
+    changes = [Change("a.b", 1, None), Change("c", None, "x"), Change("d", True, [1, "b"])]
+    assert list(change_lines(changes)) == ["a.b: 1 -> nothing", "c: nothing -> x", "d: true -> 1, b"]
 
 
 def test_a_new_item_is_shown_without_its_empty_fields():
     """A claim has some twenty fields, and most kits set eight."""
     claim = {"name": "a", "url": None, "slices": [], "ask": {"kind": "b", "parameters": {}}, "n": 0}
     (line,) = change_lines([Change("claims.a", None, claim)])
-    assert line == 'claims.a: nothing -> {"ask": {"kind": "b"}, "n": 0, "name": "a"}'
+    assert line == "claims.a: added name a, ask.kind b, n 0"
 
 
 def test_changed_lines_of_a_text_are_a_block():

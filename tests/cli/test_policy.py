@@ -63,7 +63,7 @@ def test_what_is_missing_is_named(run, arguments, words):
     """Without a policy, or without a tool, the command says what to add."""
     run("new", "policy.yaml")
     done = run(*arguments)
-    assert done.exit_code == 3
+    assert done.exit_code == 2
     assert words in done.output
 
 
