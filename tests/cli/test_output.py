@@ -41,7 +41,11 @@ def test_a_long_message_is_indented(capsys):
 def test_a_short_change_is_one_line():
     """What is absent is called nothing; the items of a list stand side by side."""
     changes = [Change("a.b", 1, None), Change("c", None, "x"), Change("d", True, [1, "b"])]
-    assert list(change_lines(changes)) == ["a.b: 1 -> nothing", "c: nothing -> x", "d: true -> 1, b"]
+    assert list(change_lines(changes)) == [
+        "a.b: 1 -> nothing",
+        "c: nothing -> x",
+        "d: true -> 1, b",
+    ]
 
 
 def test_a_new_item_is_shown_without_its_empty_fields():

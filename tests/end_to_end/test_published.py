@@ -141,8 +141,8 @@ def test_a_server_refuses_what_its_policy_does_not(published, policy, player, re
     thief.run("pull", reference)
     (thief.home.store / "attached.json").unlink()
     thief.run("push", digest, bare)
-    refused = server.asked("run", bare)
-    assert refused.exit_code == 13
+    refused = server.asked("run", bare, "--port", "0")
+    assert refused.exit_code == 13, refused.output
     assert "POLICY_UNSIGNED" in refused.output
     assert not server.home.store.exists() or not any(server.home.store.glob("blobs/sha256/*"))
 

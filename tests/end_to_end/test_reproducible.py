@@ -30,7 +30,7 @@ def test_the_committed_lock_says_what_the_kit_says(tmp_path):
     assert weights.sha256.hex == MINILM_SHA256
     text = path.read_text()
     # Only what the kit's author states is in it: the contact, and where a claim is from.
-    assert set(re.findall(r"://([^/\"]*)", text)) == {"example.org", "www.sbert.net"}
+    assert set(re.findall(r"://([^/\"]*)", text)) == {"mealkit.dev", "www.sbert.net"}
     assert not re.search(r"\"(/home|/root|/tmp)/", text)
 
 

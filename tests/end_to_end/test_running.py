@@ -24,6 +24,7 @@ from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.kit.locking import lock_kit
 from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
 from mealkit.pipeline.run.run_request import RunRequest
 from mealkit.pipeline.run.running import RunReport, run_kit
@@ -301,6 +302,7 @@ def test_a_stated_memory_beyond_the_machine_is_said(little):
     """``hardware.memory`` is what the author says it needs: less is at least a warning."""
     kit, home = little
     edit_kit(kit, lambda form: form["hardware"].update(memory="1000TiB"))
+    lock_kit(kit, upgrade=frozenset(), home=home, progress=Heard())
     heard = Heard()
     # This client is not here either, so that nothing is started whatever preflight says.
     with pytest.raises(MealkitError) as raised:
