@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.machine.clients import running_kits
+from mealkit.pipeline.machine.clients import kits_of_home
 
 KIT = Path(__file__).parents[2] / "kits" / "rake"
 PATIENCE_SECONDS = 240
@@ -139,7 +139,7 @@ def test_a_save_is_the_next_version(edit, home, client):
 
     author.process.send_signal(signal.SIGINT)
     assert author.process.wait(PATIENCE_SECONDS) == 0
-    assert not [item for item in running_kits(home) if item.name.startswith("rake-dev")]
+    assert not [item for item in kits_of_home(home) if item.name.startswith("rake-dev")]
 
 
 def test_two_authors_at_once_and_one_is_killed(edit, home):
@@ -150,7 +150,7 @@ def test_two_authors_at_once_and_one_is_killed(edit, home):
     one.process.kill()
 
     def is_ended() -> bool:
-        return {item.name: item.exit is not None for item in running_kits(home)} == {
+        return {item.name: item.exit is not None for item in kits_of_home(home)} == {
             "rake-dev": True,
             "rake-dev-2": False,
         }

@@ -25,12 +25,15 @@ ELSEWHERE = {
     "sources/read_shape.py": ("onnx", FILE_FORMAT),
     "importing/hub_files.py": ("onnx", FILE_FORMAT),
     "recipe/cuda_builds.py": ("vllm", INDEX_PACKAGE),
+    "kit/package_names.py": ("vllm", INDEX_PACKAGE),
     "cli/lock.py": ("python", INTERPRETER),
     "cli/version.py": ("python", INTERPRETER),
     "containers/sandbox_keeper.py": ("python", INTERPRETER),
     "containers/sandbox_plan.py": ("python", INTERPRETER),
     "importing/from_cog.py": ("python", INTERPRETER),
     "lock/resolve.py": ("python", INTERPRETER),
+    "pipeline/kit/resolving_inputs.py": ("python", INTERPRETER),
+    "sources/machine_python.py": ("python", INTERPRETER),
     "runtime/api/about.py": ("python", INTERPRETER),
 }
 
