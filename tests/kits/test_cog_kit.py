@@ -33,6 +33,7 @@ def test_a_project_with_a_package_runs_in_a_container(tmp_path, run_kit_named):
     """Locked, built and asked: a picture in, the blurred picture out, without a word changed."""
     project = write_project(tmp_path / "blur", BLUR)
     home = home_at(tmp_path / "new-home")
+    (tmp_path / "kits").mkdir()
     made = import_kit(tmp_path / "kits" / "blur", "cog", str(project), engine=None, home=home)
     # Cog fetches addresses, a kit does so only where its author allows it.
     assert [left.what.split()[0] for left in made.left_out] == ["files"]
