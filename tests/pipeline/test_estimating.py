@@ -305,8 +305,8 @@ def test_the_command_prints_json(folder):
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        (["--memory", "24"], 3),
-        (["--memory", "24GiB", "--gpu", "T4"], 3),
+        (["--memory", "24"], 2),
+        (["--memory", "24GiB", "--gpu", "T4"], 2),
         (["--gpu", "Voodoo"], 10),
         (["--context", "0"], 2),
         (["--kv-dtype", "f64"], 2),

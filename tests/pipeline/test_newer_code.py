@@ -19,8 +19,8 @@ def test_a_save_that_only_the_kits_python_can_refuse_is_refused():
     """Before the running version is replaced; what it can read is accepted."""
     require_readable({"handler.py": NEWER}, "3.13")
     with pytest.raises(MealkitError) as caught:
-        require_readable({"handler.py": f"{NEWER}x = = 1\n"}, "3.13")
+        require_readable({"handler.py": f"x = = 1\n{NEWER}"}, "3.13")
     assert (caught.value.problems[0].code, caught.value.problems[0].where) == (
         "KIT_INVALID",
-        "handler.py:2",
+        "handler.py:1",
     )

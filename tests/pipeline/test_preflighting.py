@@ -431,5 +431,5 @@ def test_exit_codes_and_output(kit, build, home, tmp_path):
     assert lifted.returncode == 20
     assert "overridden: an emulator" in lifted.stdout
     wrong = ask(other, options=("--override", "HOST_ARCHITECTURE"))
-    assert (wrong.returncode, wrong.stdout) == (3, "")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "--reason" in wrong.stderr

@@ -163,7 +163,7 @@ def build(folder: Path, home, outputs: Outputs | None = None):
         (kit_named, "hub:a/b", "mealkit estimate hub:a/b, or: mealkit new NAME --from hub a/b"),
         (kit_named, "{kit}/kit.lock", "name the kit's folder instead: {kit}"),
         (kit_named, "{kit}/weights/model.safetensors", "mealkit estimate {kit}/weights/model"),
-        (kit_named, "{kit}/prompts/query.jinja", "the name of a kit's file ends in .yaml"),
+        (kit_named, "{kit}/prompts/query.jinja", "name the kit's folder: {kit}"),
         (image_named, "{kit}", "mealkit build {kit} builds its image and prints its digest"),
         (image_named, "{kit}/kit.lock", "name the kit's folder instead: {kit}"),
         (kit_or_image_named, "{kit}/kit.lock", "name the kit's folder instead: {kit}"),

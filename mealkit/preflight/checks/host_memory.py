@@ -8,8 +8,8 @@ from mealkit.recipe.requirements import Requirements
 from mealkit.units import show_size
 
 _LESS = (
-    "memory of the machine, less than the limit of the kit's container: the weights fit, so it"
-    " starts, and is ended if it needs more than there is"
+    "less than the limit of the kit's container: the weights fit, so it starts, and is ended if it"
+    " needs more than there is"
 )
 _LESS_FIX = (
     "use a machine with that much memory; if the kit needs less, its author lowers hardware.memory"
@@ -30,21 +30,21 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
         certain_bytes += requirements.demand.cache_space_bytes
     severity = Severity.PASSES
     measured = show_optional(usable_bytes)
-    message, fix = "memory of the machine", None
+    is_limited = usable_bytes is not None and usable_bytes == facts.memory_limit_bytes
+    where = " under its cgroup limit" if is_limited else ""
+    message, fix = f"memory of the machine{where}", None
     if usable_bytes is None:
         severity = Severity.WARNS
     elif usable_bytes < needed_bytes:
         severity = Severity.BLOCKS if usable_bytes < certain_bytes else Severity.WARNS
         if severity is Severity.WARNS:
-            message, fix = _LESS, _LESS_FIX
+            message, fix = f"{message}, {_LESS}", _LESS_FIX
     elif available_bytes is not None and available_bytes < needed_bytes:
         severity, measured, message = (
             Severity.WARNS,
             show_optional(available_bytes),
-            "memory available",
+            f"memory available{where}",
         )
-    if fix is None and usable_bytes is not None and usable_bytes == facts.memory_limit_bytes:
-        message = f"{message} under its cgroup limit"
     return Finding(
         code="HOST_MEMORY",
         severity=severity,
