@@ -259,7 +259,7 @@ LFS = (
         ("model.safetensors", b"<!doctype html>", "text, not safetensors", "download"),
         ("model.GGUF", b"404: Not Found", "text, not GGUF", "download"),
         ("model.onnx", b"{}", "text, not ONNX", "download"),
-        ("model.safetensors", b"", "text, not safetensors", "download"),
+        ("model.safetensors", b"", "is empty, not safetensors", "download"),
     ],
 )
 def test_what_stands_for_another_file_is_refused(tmp_path: Path, name, data, said, hint) -> None:
