@@ -201,7 +201,7 @@ def test_a_reference_names_the_kit_that_is_in_it(written, facts, reference, pass
         ({"licenses": {"allow": ["MIT"]}}, False, "the kit: Apache-2.0"),
         ({"licenses": {"deny": ["apache-2.0"]}}, False, "the weights: Apache-2.0"),
         ({"owners": [{"team": "mealkit *"}]}, True, "mealkit maintainers"),
-        ({"owners": [{"team": "*", "contact": "mailto:*"}]}, False, "https://example.org"),
+        ({"owners": [{"team": "*", "contact": "mailto:*"}]}, False, "https://mealkit.dev"),
         ({"owners": [{"team": "[m]ealkit*"}]}, False, "mealkit maintainers"),
         ({"engines": ["python"]}, True, "python"),
         ({"engines": ["onnx"]}, False, "python"),
