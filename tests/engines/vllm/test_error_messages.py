@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mealkit.engines.vllm.traits import TRAITS
-from mealkit.runtime.worker_client.engine_errors import problem_of, problem_of_error
+from mealkit.runtime.worker_client.engine_errors import problems_of, problems_of_error
 from mealkit.runtime.worker_client.pool import WorkerAnswer
 
 # vllm/renderers/params.py, with what VLLMValidationError.__str__ appends (vllm/exceptions.py).
@@ -52,7 +52,7 @@ def answer(message, status=400, kind="BadRequestError"):
 )
 def test_overlong_has_the_numbers(message, said):
     """What vLLM says of an overlong request is the caller's, with the count and the limit."""
-    found = problem_of(answer(message), TRAITS)
+    (found,) = problems_of(answer(message), TRAITS)
     assert (found.code, found.owner) == ("REQUEST_TOO_LONG", "caller")
     assert found.message.startswith(said)
 
@@ -66,21 +66,21 @@ DEAD = (
 @pytest.mark.parametrize("message", DEAD)
 def test_a_dead_engine_is_known_by_its_words(message):
     """In an answer, and within a stream, where the status stands in the event."""
-    found = problem_of(answer(message, 500, "InternalServerError"), TRAITS)
+    (found,) = problems_of(answer(message, 500, "InternalServerError"), TRAITS)
     assert (found.code, found.owner) == ("ENGINE_DIED", "kit-author")
     event = {"error": {"message": message, "type": "InternalServerError", "code": 500}}
-    assert problem_of_error(event, 200, TRAITS).code == "ENGINE_DIED"
+    assert problems_of_error(event, 200, TRAITS)[0].code == "ENGINE_DIED"
 
 
 def test_what_it_does_not_explain_goes_by_its_status():
     """The words are known, and nothing is guessed from others."""
-    found = problem_of(answer("Invalid grammar specification."), TRAITS)
+    (found,) = problems_of(answer("Invalid grammar specification."), TRAITS)
     assert (found.code, found.owner) == ("REQUEST_INVALID", "caller")
-    assert problem_of(answer(DEAD[0], 400), TRAITS).code == "REQUEST_INVALID"
+    assert problems_of(answer(DEAD[0], 400), TRAITS)[0].code == "REQUEST_INVALID"
 
 
 def test_copies_without_chance_are_refused_by_name():
     """vLLM 0.32 computes one answer at temperature 0, where other engines repeat it."""
-    found = problem_of(answer("n must be 1 when using greedy sampling, got 2."), TRAITS)
+    (found,) = problems_of(answer("n must be 1 when using greedy sampling, got 2."), TRAITS)
     assert (found.code, found.owner, found.where) == ("REQUEST_INVALID", "caller", "n")
     assert "n is 2" in found.message

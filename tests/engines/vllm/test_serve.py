@@ -16,7 +16,7 @@ import pytest
 import mealkit
 from mealkit.engines.vllm.traits import TRAITS
 from mealkit.recipe.kit import Task
-from mealkit.runtime.worker_client.engine_errors import problem_of
+from mealkit.runtime.worker_client.engine_errors import problems_of
 from mealkit.runtime.worker_client.pool import WorkerAnswer
 
 LIBRARY = Path(mealkit.__file__).parent.parent
@@ -131,7 +131,7 @@ def test_an_overlong_request_is_refused_with_the_numbers(run):
     running = run(values={"max_length": 4, "max_tokens": 3}).wait_healthy()
     for text in ("a b c d e", "a b c d e f g"):
         answer = running.chat(text)
-        found = problem_of(WorkerAnswer(answer.status_code, answer.content), TRAITS)
+        (found,) = problems_of(WorkerAnswer(answer.status_code, answer.content), TRAITS)
         assert answer.status_code == 400
         assert found.code == "REQUEST_TOO_LONG"
         assert found.message == (
@@ -167,7 +167,7 @@ def test_a_dead_engine_ends_the_process_well(run):
     """vLLM's exit code says nothing: its server shuts down in order when its engine has died."""
     running = run().wait_healthy()
     answer = running.chat("core:dies")
-    found = problem_of(WorkerAnswer(answer.status_code, answer.content), TRAITS)
+    (found,) = problems_of(WorkerAnswer(answer.status_code, answer.content), TRAITS)
     assert (answer.status_code, found.code) == (500, "ENGINE_DIED")
     assert running.client.get("/health").status_code == 503
     assert running.process.wait(PATIENCE_SECONDS) == 0
