@@ -13,7 +13,7 @@ apiVersion: mealkit/v1
 name: {name}
 version: 1.0.0
 license: Apache-2.0
-owner: {{team: Benchmarks, contact: "https://mealkit.dev/benchmarks", support: "Made up for measuring."}}
+owner: {{team: Benchmarks, contact: "https://mealkit.dev/benchmarks", support: "For measuring."}}
 model:
   name: random
   license: Apache-2.0
