@@ -15,6 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from mealkit.sources.ranges import HEAD_BYTES
+
 # Opcodes that call something; an unpickler runs them as soon as it reads them.
 _CALLS = frozenset({"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"})
 # These call, too, unless an operand is only the name of a global: then an unpickler stops with an
@@ -140,13 +142,16 @@ class _Tape:
         self._window = b""
         self._at = 0
         self._left_bytes = _MOST_BYTES
+        # Readers of files elsewhere keep the head, and most files are known by it.
+        self._next_bytes = HEAD_BYTES
 
     def peek(self, length: int) -> bytes:
         """Return the next bytes without passing over them; fewer at the end."""
         if len(self._window) - self._at < length:
             if self._left_bytes <= 0:
                 raise _EnoughError
-            more = self._data.read(_WINDOW_BYTES)
+            more = self._data.read(self._next_bytes)
+            self._next_bytes = _WINDOW_BYTES
             self._left_bytes -= len(more)
             self._window, self._at = self._window[self._at :] + more, 0
         return self._window[self._at : self._at + length]
