@@ -30,9 +30,7 @@ def prune(
     ] = False,
     nameless: Annotated[
         bool,
-        typer.Option(
-            "--nameless", help="The same as --yes: also delete images without a name, unasked."
-        ),
+        typer.Option("--nameless", help="The same as --yes."),
     ] = False,
     damaged: Annotated[
         bool, typer.Option("--damaged", help="Also read every blob, and delete the damaged ones.")

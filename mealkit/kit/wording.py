@@ -220,7 +220,7 @@ def _size(fault: Fault) -> _Words:
     message = f"{fault.name} is {fault.shown}, expected {expected}"
     if prefix:
         unit = prefix.upper()
-    else:  # nobody means 2,048 gigabytes: it is the number of megabytes, or of bytes
+    else:  # 2,048 gigabytes are not meant: it is the number of megabytes, or of bytes
         whole = float(number)
         unit = "G" if whole < _MEGABYTES_FROM else "M" if whole < _BYTES_FROM else ""
     if is_binary or not unit:

@@ -1,7 +1,7 @@
 """Answers with a file itself instead of JSON, if the kit returns one file and the caller asks so.
 
 The caller asks with ``Accept``: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1. JSON is the
-answer to ``*/*``, which many clients send unasked.
+answer to ``*/*``, which many clients send by default.
 """
 
 import base64
