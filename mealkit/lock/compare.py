@@ -69,6 +69,8 @@ def compare_models(before: BaseModel, after: BaseModel) -> list[Change]:
     An item of a list that only one side has is one difference.
     """
     found: dict[tuple[str, bool], Change] = {}
+    if before == after:  # as every time that an unchanged kit is opened
+        return []
     for effect in Effect:
         for change in compare(part_of(before, effect), part_of(after, effect)):
             if not _is_only_a_name(change):
