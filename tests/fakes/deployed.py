@@ -86,7 +86,8 @@ class FileClient:
         return self._read(self._path(name))
 
     def connection(self, name: str, seconds: float) -> ByteConnection:
-        raise NotImplementedError
+        del seconds
+        raise failure("CONTAINER_NOT_FOUND", f"{name} is a record, and has no connection")
 
     def process(self, name: str) -> int | None:
         del name
