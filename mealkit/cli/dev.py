@@ -1,11 +1,11 @@
 """mealkit dev: run a kit while it is edited."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from mealkit.cli.dev_display import DevDisplay
-from mealkit.cli.options import HERE, AllowFolder, Json, KitPath, session_of
+from mealkit.cli.options import HERE, AllowFolder, Client, Json, KitPath, session_of
 
 EXAMPLES = (
     "mealkit dev",
@@ -19,10 +19,7 @@ def dev(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
     kit: KitPath = HERE,
     *,
-    client: Annotated[
-        Literal["docker", "podman", "sandbox"] | None,
-        typer.Option(help="The container client.", show_default="the first that works"),
-    ] = None,
+    client: Client = None,
     port: Annotated[
         int | None,
         typer.Option(

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -62,6 +62,10 @@ ModelTarget = Annotated[
         help=f"{_RECIPE} Or a model: hub:OWNER/REPO[/FILE][@REVISION], or weight files.",
         show_default="here",
     ),
+]
+Client = Annotated[
+    Literal["docker", "podman", "sandbox"] | None,
+    typer.Option(help="The container client.", show_default="the first that works"),
 ]
 Json = Annotated[
     bool,

@@ -2,13 +2,14 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mealkit.cli.options import (
     HERE,
     AllowFolder,
+    Client,
     Json,
     KitOrImage,
     PlainHttp,
@@ -38,10 +39,7 @@ def run(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
     target: KitOrImage = HERE,
     *,
-    client: Annotated[
-        Literal["docker", "podman", "sandbox"] | None,
-        typer.Option(help="The container client.", show_default="the first that works"),
-    ] = None,
+    client: Client = None,
     name: Annotated[
         str | None, typer.Option(help="The container's name.", show_default="the kit's")
     ] = None,

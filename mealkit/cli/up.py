@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mealkit.cli.completing import deployed_names, stored_names
-from mealkit.cli.options import AllowFolder, Json, PlainHttp, session_of, use_plain_http
+from mealkit.cli.options import AllowFolder, Client, Json, PlainHttp, session_of, use_plain_http
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.cli.preflight import Override, Reason
 from mealkit.cli.verdicts import TestLines
@@ -50,10 +50,7 @@ def up(  # noqa: PLR0913  one parameter for each option
     ],
     *,
     why: Why = "",
-    client: Annotated[
-        Literal["docker", "podman", "sandbox"] | None,
-        typer.Option(help="The container client.", show_default="the first that works"),
-    ] = None,
+    client: Client = None,
     port: Annotated[
         int | None,
         typer.Option(

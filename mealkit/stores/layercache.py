@@ -17,6 +17,16 @@ from mealkit.untrusted import parse_json_object, read_file
 _MAX_ENTRY_BYTES = 1024 * 1024
 
 
+def delete_unusable(folder: Path, is_usable: Callable[[Path], bool]) -> int:
+    """Delete the files of a folder that cannot be used any more; return the freed bytes."""
+    freed_bytes = 0
+    for path in folder.glob("*"):
+        if not is_usable(path):
+            freed_bytes += path.stat().st_size
+            path.unlink()
+    return freed_bytes
+
+
 class LayerCache:
     """Layers by the key of their plan, one small file each; it may be deleted at any time."""
 
@@ -40,12 +50,7 @@ class LayerCache:
 
     def prune(self) -> int:
         """Delete entries that can no longer be used; return the freed bytes."""
-        freed_bytes = 0
-        for path in self._folder.glob("*"):
-            if self._read(path, None) is None:
-                freed_bytes += path.stat().st_size
-                path.unlink()
-        return freed_bytes
+        return delete_unusable(self._folder, lambda path: self._read(path, None) is not None)
 
     def _read(self, path: Path, key: str | None) -> Layer | None:
         try:

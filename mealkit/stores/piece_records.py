@@ -12,6 +12,7 @@ from mealkit.errors import MealkitError
 from mealkit.files.whole import write_whole
 from mealkit.oci.wheel_piece import WheelPiece
 from mealkit.stores.blob_folder import BlobFolder
+from mealkit.stores.layercache import delete_unusable
 from mealkit.untrusted import parse_json_object, read_file
 
 # torch's 13,000 files need 2 MiB.
@@ -48,12 +49,7 @@ class PieceRecords:
 
     def prune(self) -> int:
         """Delete the records whose layer is gone; return the freed bytes."""
-        freed_bytes = 0
-        for path in self._folder.glob("*"):
-            if self._read(path, None) is None:
-                freed_bytes += path.stat().st_size
-                path.unlink()
-        return freed_bytes
+        return delete_unusable(self._folder, lambda path: self._read(path, None) is not None)
 
     def _read(self, path: Path, key: str | None) -> WheelPiece | None:
         try:

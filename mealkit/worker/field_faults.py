@@ -85,6 +85,12 @@ def likely(name: Any, known: Iterable[str]) -> str | None:
     return plain[near[0]] if near else None
 
 
+def meant_value(fault: FieldFault) -> str | None:
+    """Return a hint with the choice that was probably meant, or None."""
+    near = likely(fault.value, fault.expected)
+    return f"did you mean {near!r}?" if near else None
+
+
 def known_names(model: Any, place: Sequence[int | str]) -> list[str]:
     """Return the names of the fields in the object at a place; ``model`` is a class with fields."""
     here = [model]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from mealkit.engines.python.faults import refusal_problem
 from mealkit.engines.python.file_types import RefusedFile
 from mealkit.errors import Problem, problem
-from mealkit.worker.field_faults import FieldFault, field_faults, known_names, likely
+from mealkit.worker.field_faults import FieldFault, field_faults, known_names, likely, meant_value
 
 # Reporting one of them means building all of them: a large list may have one for each item.
 _MOST_MISTAKES = 1000
@@ -46,8 +46,7 @@ def _problem(fault: FieldFault, model: type[BaseModel]) -> Problem:
             message = f"{where} is missing"
         case _:
             message = f"{where} {fault.reason}"
-            near = likely(fault.value, fault.expected)
-            hint = f"did you mean {near!r}?" if near else None
+            hint = meant_value(fault)
     return problem("REQUEST_INVALID", message, where=where, hint=hint)
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 from mealkit.errors import MealkitError, Problem, failure, failures, problem
 from mealkit.runtime.api.sliced_json import parse_in_parts
 from mealkit.untrusted import UntrustedError, shown
-from mealkit.worker.field_faults import field_faults, known_names, likely
+from mealkit.worker.field_faults import field_faults, known_names, likely, meant_value
 
 MAX_DEPTH = 128
 """The maximum depth of a request: a JSON Schema uses two or three levels for each of its own."""
@@ -148,8 +148,7 @@ def _invalid(kind: type[Request], error: ValidationError, values: Any) -> Iterat
                 message = f"{where} is missing"
             case _:
                 message = f"{where or 'the body'} {fault.reason}"
-                near = likely(fault.value, fault.expected)
-                hint = f"did you mean {near!r}?" if near else None
+                hint = meant_value(fault)
         yield problem("REQUEST_INVALID", message, where=where or None, hint=hint)
 
 
